@@ -1,0 +1,69 @@
+/*
+ * conn.h
+ *		WhConn: one connection to one tenant, that cannot leak, cannot hang and
+ *		cannot write.
+ */
+#ifndef WH_CONN_H
+#define WH_CONN_H
+
+#include "datatype/timestamp.h"
+#include "fault.h"
+#include "libpq-fe.h"
+#include "tenant.h"
+
+typedef struct WhConn WhConn;
+
+/*
+ * Open a connection to the tenant inside CurrentMemoryContext: it closes
+ * itself (the socket shut, nothing drained) when that context is reset or
+ * deleted.  "subject" goes into the DETAIL of every error raised for it, such
+ * as: Tenant "x", template "y", day 2001-01-01.  On return a REPEATABLE READ
+ * READ ONLY transaction has taken its snapshot; time zone UTC, ISO dates, the
+ * database's encoding and the timeouts are set.  Interruptible in every
+ * state; throws 08001 (nobody answered), the server's own SQLSTATE, 57014
+ * (deadline), 22023 (endpoint refused), 55000 (password).
+ */
+extern WhConn *wh_connect(const WhTenant *tenant, const char *subject);
+extern void wh_disconnect(WhConn *conn);
+
+extern PGconn *wh_conn_pg(WhConn *conn);
+extern const char *wh_conn_subject(WhConn *conn);
+extern int	wh_conn_server_version(WhConn *conn);
+extern TimestampTz wh_conn_as_of(WhConn *conn);	/* source clock at the snapshot */
+extern bool wh_conn_in_recovery(WhConn *conn);
+
+/*
+ * Send one statement by the extended protocol (so it can be one only) and
+ * wait for its result, which the caller clears with PQclear() on every path.
+ * Any other status than "expected" throws through wh_remote_error().
+ */
+extern PGresult *wh_conn_exec(WhConn *conn, const char *sql, ExecStatusType expected);
+
+/*
+ * Wait for the next result of a statement sent with PQsend*; NULL at the end.
+ * Interruptible, with the no-progress and run deadlines.
+ */
+extern PGresult *wh_conn_result(WhConn *conn);
+
+/*
+ * Get the next CopyData message: > 0 its length and *buffer (PQfreemem), -1
+ * at the end of the copy.  Throws when the row in flight passes
+ * "max_row_bytes".
+ */
+extern int	wh_conn_copy_data(WhConn *conn, char **buffer, int64 max_row_bytes);
+
+/*
+ * Raise the remote error of "result" (cleared here) or of the connection under
+ * its own SQLSTATE, cleaned and capped, DETAIL naming the subject.  Notes that
+ * the failure is the tenant's: see wh_remote_failed().
+ */
+extern void wh_remote_error(WhConn *conn, PGresult *result) pg_attribute_noreturn();
+
+/*
+ * Connect step by step, for _wh.test_tenant(): report each step's name as it
+ * is begun through "step".
+ */
+extern WhConn *wh_connect_steps(const WhTenant *tenant, const char *subject,
+								void (*step) (void *arg, const char *name), void *arg);
+
+#endif							/* WH_CONN_H */

@@ -1,0 +1,99 @@
+/*
+ * guc.c
+ *		The settings of pg_warehouse.*; everything that names a file or an
+ *		endpoint is the server's (SIGHUP, superuser), the rest any session's.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "guc.h"
+
+char	   *wh_key_file = NULL;
+char	   *wh_sslrootcert = NULL;
+int			wh_connect_timeout = 10000;
+int			wh_no_progress_timeout = 60000;
+int			wh_run_timeout = 0;
+int			wh_lock_deadline = 30000;
+int			wh_lock_retry = 20;
+
+static void define_duration(const char *name, const char *what, const char *more,
+							int *value, int normal, int least);
+
+/*
+ * Define all settings and reserve the prefix.
+ */
+void
+wh_guc_define(void)
+{
+	DefineCustomStringVariable("pg_warehouse.key_file",
+							   "Sets the file that holds the ring of sealing keys.",
+							   "Empty means pg_warehouse.key beside the data directory.",
+							   &wh_key_file,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+	DefineCustomStringVariable("pg_warehouse.sslrootcert",
+							   "Sets the certificate authorities that tenants' certificates are verified against.",
+							   "A tenant's own sslrootcert comes first; empty means libpq's default file.",
+							   &wh_sslrootcert,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+
+	define_duration("pg_warehouse.connect_timeout",
+					"Sets how long connecting to a tenant may take.",
+					"Name resolution, TLS and authentication included.",
+					&wh_connect_timeout, 10000, 1);
+	define_duration("pg_warehouse.no_progress_timeout",
+					"Sets how long a tenant may send nothing.",
+					"Any byte starts the time anew.",
+					&wh_no_progress_timeout, 60000, 1);
+	define_duration("pg_warehouse.run_timeout",
+					"Sets how long one unit may read from a tenant.",
+					"Zero means no limit.",
+					&wh_run_timeout, 0, 0);
+	define_duration("pg_warehouse.lock_deadline",
+					"Sets how long a refill or a change of a view tries for its lock.",
+					NULL,
+					&wh_lock_deadline, 30000, 0);
+	define_duration("pg_warehouse.lock_retry",
+					"Sets the first pause between two tries for a lock.",
+					"Doubled after each try, up to 200 ms.",
+					&wh_lock_retry, 20, 1);
+
+	MarkGUCPrefixReserved("pg_warehouse");
+}
+
+/*
+ * Return the key ring's path, palloc'd: the setting, else beside the data
+ * directory, so that a copy of the data directory holds no key.
+ */
+char *
+wh_guc_key_file(void)
+{
+	char	   *parent;
+
+	if (wh_key_file != NULL && wh_key_file[0] != '\0')
+		return pstrdup(wh_key_file);
+
+	parent = pstrdup(DataDir);
+	get_parent_directory(parent);
+
+	return psprintf("%s/pg_warehouse.key", parent);
+}
+
+/*
+ * Define one duration in milliseconds that any session may set.
+ */
+static void
+define_duration(const char *name, const char *what, const char *more,
+				int *value, int normal, int least)
+{
+	DefineCustomIntVariable(name, what, more, value, normal, least, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+}

@@ -1,0 +1,21 @@
+/*
+ * guc.h
+ *		The settings of pg_warehouse.*
+ */
+#ifndef WH_GUC_H
+#define WH_GUC_H
+
+extern char *wh_key_file;		/* resolved default: wh_guc_key_file() */
+extern char *wh_sslrootcert;
+extern int	wh_connect_timeout;	/* ms */
+extern int	wh_no_progress_timeout; /* ms */
+extern int	wh_run_timeout;		/* ms; 0: none */
+extern int	wh_lock_deadline;	/* ms */
+extern int	wh_lock_retry;		/* ms */
+
+extern void wh_guc_define(void);
+
+/* The key ring's path: the setting, else beside the data directory. */
+extern char *wh_guc_key_file(void);
+
+#endif							/* WH_GUC_H */

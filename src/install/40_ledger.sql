@@ -1,0 +1,102 @@
+-- Slices of one template and tenant are ranges of one sorted key space, so
+-- that an exclusion constraint of the core's own range type keeps them apart.
+CREATE TYPE _wh.slice_range AS RANGE (subtype = text, collation = "C");
+COMMENT ON TYPE _wh.slice_range IS 'Days of one template and tenant as a range of keys; keeps slices from overlapping';
+
+CREATE FUNCTION _wh.slice_key(template_name text, tenant_name text, day date) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN template_name OPERATOR(pg_catalog.||) E'\x01' OPERATOR(pg_catalog.||)
+        tenant_name OPERATOR(pg_catalog.||) E'\x01' OPERATOR(pg_catalog.||)
+        CASE
+            WHEN day OPERATOR(pg_catalog.=) '-infinity'::pg_catalog.date THEN '000000000'
+            WHEN day OPERATOR(pg_catalog.=) 'infinity'::pg_catalog.date THEN '999999999'
+            ELSE pg_catalog.lpad(((day OPERATOR(pg_catalog.-) '0001-01-01'::pg_catalog.date)
+                                  OPERATOR(pg_catalog.+) 100000000)::pg_catalog.text, 9, '0')
+        END;
+COMMENT ON FUNCTION _wh.slice_key(text, text, date) IS 'Sort key of a day of one template and tenant (see slice_range)';
+
+CREATE TABLE _wh.slices (
+    template_name text NOT NULL,
+    tenant_name text NOT NULL,
+    period_kind text NOT NULL CHECK (period_kind IN ('day', 'month', 'year', 'whole')),
+    period_start date NOT NULL,
+    period_end date NOT NULL,
+    relation_schema pg_catalog.name NOT NULL,
+    relation_name pg_catalog.name NOT NULL,
+    state text NOT NULL DEFAULT 'empty' CHECK (state IN ('empty', 'loaded', 'rolled_up')),
+    row_count bigint,
+    size_bytes bigint,
+    content_hash text,
+    as_of timestamptz,
+    last_refresh timestamptz,
+    method text,
+    run_id bigint,
+    template_version integer,
+    PRIMARY KEY (template_name, tenant_name, period_start, period_kind),
+    CHECK (period_start < period_end),
+    EXCLUDE USING gist (_wh.slice_range(
+        _wh.slice_key(template_name, tenant_name, period_start),
+        _wh.slice_key(template_name, tenant_name, period_end)) WITH OPERATOR(pg_catalog.&&))
+);
+COMMENT ON TABLE _wh.slices IS 'The coverage ledger: one row per template, tenant and period that is kept, with its relation';
+COMMENT ON COLUMN _wh.slices.period_end IS 'Exclusive';
+COMMENT ON COLUMN _wh.slices.as_of IS 'The source''s clock in the snapshot that was read';
+COMMENT ON COLUMN _wh.slices.content_hash IS 'Order-free hash of the rows, where one was computed';
+CREATE INDEX slices_tenant_name_idx ON _wh.slices (tenant_name);
+SELECT pg_catalog.pg_extension_config_dump('_wh.slices', '');
+
+CREATE TABLE _wh.published_views (
+    template_name text NOT NULL,
+    tenant_name text NOT NULL DEFAULT '',
+    view_schema pg_catalog.name NOT NULL,
+    view_name pg_catalog.name NOT NULL,
+    definition text NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (template_name, tenant_name)
+);
+COMMENT ON TABLE _wh.published_views IS 'The views that this extension made and what each shows; no other relation is ever replaced';
+COMMENT ON COLUMN _wh.published_views.tenant_name IS 'Empty for the public view';
+SELECT pg_catalog.pg_extension_config_dump('_wh.published_views', '');
+
+CREATE TABLE _wh.extract_runs (
+    run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL DEFAULT 'refresh'
+        CHECK (kind IN ('refresh', 'rollup', 'reconcile', 'replay', 'bridge', 'sync')),
+    template_name text,
+    tenant_name text,
+    table_name text,
+    period_start date,
+    status text NOT NULL DEFAULT 'extracting'
+        CHECK (status IN ('extracting', 'uploaded', 'loaded', 'failed', 'skipped', 'lost')),
+    run_started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    run_finished_at timestamptz,
+    rows_extracted bigint,
+    rows_loaded bigint,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_deleted bigint,
+    rows_unchanged bigint,
+    bytes bigint,
+    fetch_ms double precision,
+    load_ms double precision,
+    lock_ms double precision,
+    method text,
+    csv_path text,
+    attempt integer NOT NULL DEFAULT 1,
+    sqlstate text,
+    error_category text CHECK (error_category IN
+        ('network', 'authentication', 'source', 'data', 'storage', 'local', 'cancelled')),
+    error_message text,
+    error_detail text,
+    error_hint text,
+    context jsonb,
+    service_instance text
+);
+COMMENT ON TABLE _wh.extract_runs IS 'The log: one row per attempt at one piece of work, success and failure alike';
+COMMENT ON COLUMN _wh.extract_runs.service_instance IS 'System identifier / host:port / pid of the backend that ran it';
+CREATE INDEX extract_runs_unit_idx ON _wh.extract_runs (template_name, tenant_name, period_start, run_id);
+CREATE INDEX extract_runs_started_idx ON _wh.extract_runs (run_started_at);
+CREATE INDEX extract_runs_open_idx ON _wh.extract_runs (template_name, tenant_name)
+    WHERE status IN ('extracting', 'uploaded');
+SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs', '');
+SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs_run_id_seq', '');

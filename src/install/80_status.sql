@@ -1,0 +1,160 @@
+-- Every enabled template with every enabled tenant that it applies to.
+CREATE VIEW _wh.v_pairs AS
+SELECT t.template_name,
+       c.tenant_name,
+       c.schema_name,
+       c.time_zone,
+       (c.schema_name::text OPERATOR(pg_catalog.||) '.') OPERATOR(pg_catalog.||) t.template_name AS table_name,
+       COALESCE((t.options OPERATOR(pg_catalog.->>) 'freshness_target')::interval, interval '26 hours') AS freshness_target,
+       (t.options OPERATOR(pg_catalog.->>) 'start_date')::date AS start_date
+FROM _wh.mv_templates AS t
+JOIN _wh.tenant_connections AS c
+  ON t.tenants IS NULL OR c.tenant_name OPERATOR(pg_catalog.=) ANY (t.tenants)
+WHERE t.enabled AND c.enabled;
+COMMENT ON VIEW _wh.v_pairs IS 'Every enabled template with every enabled tenant that it applies to';
+
+CREATE VIEW _wh.v_table_freshness AS
+SELECT p.table_name,
+       p.template_name,
+       p.tenant_name,
+       loaded.last_loaded_at,
+       pg_catalog.now() OPERATOR(pg_catalog.-) loaded.last_loaded_at AS lag,
+       loaded.loads_last_24h,
+       p.freshness_target,
+       CASE
+           WHEN last_run.status IN ('failed', 'lost') THEN 'failed'
+           WHEN loaded.last_loaded_at IS NULL THEN 'never'
+           WHEN loaded.last_loaded_at OPERATOR(pg_catalog.<)
+                (pg_catalog.now() OPERATOR(pg_catalog.-) p.freshness_target) THEN 'late'
+           ELSE 'ok'
+       END AS state
+FROM _wh.v_pairs AS p
+CROSS JOIN LATERAL (
+    SELECT pg_catalog.max(r.run_finished_at) AS last_loaded_at,
+           pg_catalog.count(*) FILTER (
+               WHERE r.run_finished_at OPERATOR(pg_catalog.>)
+                     (pg_catalog.now() OPERATOR(pg_catalog.-) interval '24 hours')) AS loads_last_24h
+    FROM _wh.extract_runs AS r
+    WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
+      AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+      AND r.status OPERATOR(pg_catalog.=) 'loaded') AS loaded
+LEFT JOIN LATERAL (
+    SELECT r.status
+    FROM _wh.extract_runs AS r
+    WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
+      AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+      AND r.status IN ('loaded', 'failed', 'lost')
+    ORDER BY r.run_id USING OPERATOR(pg_catalog.>)
+    LIMIT 1) AS last_run ON true;
+COMMENT ON VIEW _wh.v_table_freshness IS 'Per template and tenant: last load, lag and state (ok, late, failed, never)';
+
+CREATE VIEW _wh.v_recent_failures AS
+SELECT r.run_id,
+       r.table_name,
+       r.run_started_at,
+       r.run_finished_at,
+       r.csv_path,
+       r.error_message,
+       r.sqlstate,
+       r.error_category,
+       r.template_name,
+       r.tenant_name,
+       r.period_start,
+       r.status,
+       r.error_detail,
+       r.error_hint
+FROM _wh.extract_runs AS r
+WHERE r.status IN ('failed', 'lost')
+  AND NOT EXISTS (
+    SELECT FROM _wh.extract_runs AS later
+    WHERE later.template_name OPERATOR(pg_catalog.=) r.template_name
+      AND (r.tenant_name IS NULL OR later.tenant_name OPERATOR(pg_catalog.=) r.tenant_name)
+      AND (r.period_start IS NULL OR later.period_start OPERATOR(pg_catalog.=) r.period_start)
+      AND later.run_id OPERATOR(pg_catalog.>) r.run_id
+      AND later.status OPERATOR(pg_catalog.=) 'loaded');
+COMMENT ON VIEW _wh.v_recent_failures IS 'Runs that failed or were lost and no later run of the same unit mended';
+
+CREATE VIEW _wh.v_coverage AS
+SELECT days.template_name,
+       days.tenant_name,
+       days.day,
+       CASE
+           WHEN last_failure.run_id IS NOT NULL THEN 'failed'
+           WHEN s.last_refresh IS NULL THEN 'missing'
+           WHEN s.as_of OPERATOR(pg_catalog.>=) days.day_end THEN 'final'
+           WHEN s.last_refresh OPERATOR(pg_catalog.<)
+                (pg_catalog.now() OPERATOR(pg_catalog.-) days.freshness_target) THEN 'stale'
+           ELSE 'fresh'
+       END AS state,
+       s.as_of,
+       s.row_count,
+       CASE
+           WHEN last_failure.run_id IS NOT NULL THEN last_failure.error_message
+           WHEN s.last_refresh IS NULL THEN 'never loaded'
+           WHEN s.as_of OPERATOR(pg_catalog.>=) days.day_end THEN 'loaded after the day had closed'
+           ELSE 'loaded while the day was open'
+       END AS reason
+FROM (
+    SELECT p.template_name, p.tenant_name, p.freshness_target,
+           day::date AS day,
+           pg_catalog.timezone(p.time_zone, day OPERATOR(pg_catalog.+) interval '1 day') AS day_end
+    FROM _wh.v_pairs AS p
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(p.start_date, pg_catalog.min(s.period_start)) AS first_day
+        FROM _wh.slices AS s
+        WHERE s.template_name OPERATOR(pg_catalog.=) p.template_name
+          AND s.tenant_name OPERATOR(pg_catalog.=) p.tenant_name) AS known
+    CROSS JOIN LATERAL pg_catalog.generate_series(
+        known.first_day::timestamp,
+        pg_catalog.date_trunc('day', pg_catalog.timezone(p.time_zone, pg_catalog.now())),
+        interval '1 day') AS day) AS days
+LEFT JOIN _wh.slices AS s
+  ON s.template_name OPERATOR(pg_catalog.=) days.template_name
+ AND s.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
+ AND s.period_start OPERATOR(pg_catalog.<=) days.day
+ AND s.period_end OPERATOR(pg_catalog.>) days.day
+LEFT JOIN LATERAL (
+    SELECT f.run_id, f.error_message
+    FROM _wh.v_recent_failures AS f
+    WHERE f.template_name OPERATOR(pg_catalog.=) days.template_name
+      AND f.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
+      AND f.period_start OPERATOR(pg_catalog.=) days.day
+    ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
+    LIMIT 1) AS last_failure ON true;
+COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why';
+
+CREATE FUNCTION _wh.wh_status() RETURNS TABLE (
+    template_name text,
+    tenant_name text,
+    state text,
+    last_loaded_at timestamptz,
+    lag interval,
+    slices bigint,
+    row_count bigint,
+    total_bytes bigint,
+    last_error text,
+    hint text
+)
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT f.template_name, f.tenant_name, f.state, f.last_loaded_at, f.lag,
+               held.slices, held.row_count, held.total_bytes,
+               failure.error_message, failure.error_hint
+        FROM _wh.v_table_freshness AS f
+        CROSS JOIN LATERAL (
+            SELECT pg_catalog.count(*) AS slices,
+                   pg_catalog.sum(s.row_count)::bigint AS row_count,
+                   pg_catalog.sum(s.size_bytes)::bigint AS total_bytes
+            FROM _wh.slices AS s
+            WHERE s.template_name OPERATOR(pg_catalog.=) f.template_name
+              AND s.tenant_name OPERATOR(pg_catalog.=) f.tenant_name) AS held
+        LEFT JOIN LATERAL (
+            SELECT r.error_message, r.error_hint
+            FROM _wh.v_recent_failures AS r
+            WHERE r.template_name OPERATOR(pg_catalog.=) f.template_name
+              AND r.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
+            ORDER BY r.run_id USING OPERATOR(pg_catalog.>)
+            LIMIT 1) AS failure ON true
+        ORDER BY f.template_name, f.tenant_name;
+    END;
+COMMENT ON FUNCTION _wh.wh_status() IS 'One glance: per template and tenant what is there, how fresh it is and what failed last';

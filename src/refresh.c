@@ -1,0 +1,431 @@
+/*
+ * refresh.c
+ *		Which units a call means, in what order, and how one is run.
+ *
+ * A unit is one template, tenant and day.  It is contained: one tenant's
+ * failure is a row of the log and a word to the caller, never the end of the
+ * others.  Views are rebuilt once per run, after the last byte, since that
+ * takes their strong lock.
+ */
+#include "postgres.h"
+
+#include "access/twophase.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "conn.h"
+#include "matview.h"
+#include "refresh.h"
+#include "slice.h"
+#include "unionview.h"
+
+/* More days than this in one call are a slip, or a job for several calls. */
+#define MAX_DAYS 3700
+
+/* Locks that a materialized view takes beside one per index: itself, its toast
+ * table and index, its type's namespace. */
+#define LOCKS_PER_MATVIEW 4
+
+static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
+					  const WhTenant *tenant, TimestampTz now);
+static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day);
+static void check_days(const WhRequest *request, TimestampTz now);
+static void check_locks(List *units);
+static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
+						 DateADT day, DateADT today);
+static const char *reason_to_skip(const WhUnit *unit);
+static void load_unit(WhRun *run, void *arg);
+static void publish_template(WhRun *run, void *arg);
+
+/*
+ * Resolve names to records; see refresh.h.
+ */
+void
+wh_request_resolve(WhRequest *request, const char *template_name,
+				   const char *tenant)
+{
+	request->templates = template_name
+		? list_make1(wh_template(template_name)) : wh_templates_enabled();
+	request->tenants = tenant
+		? list_make1(wh_tenant(tenant)) : wh_tenants_enabled();
+	request->named = template_name != NULL && tenant != NULL;
+
+	if (template_name != NULL)
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) linitial(request->templates);
+
+		if (!tmpl->enabled)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("template \"%s\" is disabled", template_name),
+					 errhint("SELECT _wh.alter_template(%s, enabled => true);",
+							 quote_literal_cstr(template_name))));
+	}
+	if (tenant != NULL)
+	{
+		const WhTenant *record = (const WhTenant *) linitial(request->tenants);
+
+		if (!record->enabled)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("tenant \"%s\" is disabled", tenant),
+					 errhint("SELECT _wh.alter_tenant(%s, enabled => true);",
+							 quote_literal_cstr(tenant))));
+		if (template_name != NULL &&
+			!wh_template_applies((const WhTemplate *) linitial(request->templates), record))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("template \"%s\" does not apply to tenant \"%s\"",
+							template_name, tenant),
+					 errhint("Add it with SELECT _wh.alter_template(%s, tenants => ...);",
+							 quote_literal_cstr(template_name))));
+	}
+}
+
+/*
+ * List the units of a request; see refresh.h.
+ */
+List *
+wh_units(const WhRequest *request, bool one_transaction)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	List	   *units = NIL;
+	ListCell   *lc;
+
+	check_days(request, now);
+
+	foreach(lc, request->templates)
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+		ListCell   *lt;
+
+		foreach(lt, request->tenants)
+		{
+			const WhTenant *tenant = (const WhTenant *) lfirst(lt);
+
+			if (wh_template_applies(tmpl, tenant))
+				units = list_concat(units, units_of(request, tmpl, tenant, now));
+		}
+	}
+
+	if (one_transaction)
+		check_locks(units);
+
+	return units;
+}
+
+/*
+ * Run one unit; see refresh.h.
+ */
+void
+wh_unit_run(const WhUnit *unit, WhRun *run)
+{
+	wh_unit_start(unit, run);
+	wh_unit_work(unit, run);
+}
+
+/*
+ * Tell the log that the unit begins.
+ */
+void
+wh_unit_start(const WhUnit *unit, WhRun *run)
+{
+	memset(run, 0, sizeof(WhRun));
+	run->template_name = unit->tmpl->name;
+	run->tenant_name = unit->tenant->name;
+	run->period = &unit->period;
+	run->table_name = psprintf("%s.%s", unit->tenant->schema, unit->tmpl->name);
+	run->as_of = DT_NOBEGIN;
+	wh_run_start(run, "refresh");
+}
+
+/*
+ * Do what wh_unit_start() announced, and tell the log how it ended.
+ */
+void
+wh_unit_work(const WhUnit *unit, WhRun *run)
+{
+	run->reason = reason_to_skip(unit);
+	if (run->reason != NULL)
+		run->status = "skipped";
+	else
+	{
+		wh_run_reap(run);
+		wh_run_contained(run, load_unit, unconstify(WhUnit *, unit));
+	}
+	wh_run_finish(run);
+}
+
+/*
+ * Bring views up to date; see refresh.h.
+ */
+bool
+wh_publish(List *templates)
+{
+	bool		ok = true;
+	ListCell   *lc;
+
+	foreach(lc, templates)
+	{
+		WhTemplate *tmpl = (WhTemplate *) lfirst(lc);
+		WhRun		run = {0};
+
+		run.template_name = tmpl->name;
+		wh_run_contained(&run, publish_template, tmpl);
+		if (run.error == NULL)
+			continue;
+
+		/* The rows are there; what failed is showing them. */
+		run.table_name = tmpl->name;
+		wh_run_start(&run, "refresh");
+		wh_run_finish(&run);
+		wh_warn(&run);
+		ok = false;
+	}
+
+	return ok;
+}
+
+/*
+ * Say what happened to a run that did not load.
+ */
+void
+wh_warn(const WhRun *run)
+{
+	const ErrorData *error = run->error;
+
+	if (error == NULL)
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("%s", run->reason)));
+	else
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg_internal("%s", error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint ? errhint("%s", error->hint) : 0));
+}
+
+/*
+ * List the days of one template and tenant.
+ *
+ * Without a range: the tenant's today, and before it every day of the
+ * look-back that was not loaded since it closed.
+ */
+static List *
+units_of(const WhRequest *request, const WhTemplate *tmpl,
+		 const WhTenant *tenant, TimestampTz now)
+{
+	DateADT		today = wh_date_at(now, tenant->time_zone);
+	DateADT		to = request->has_to ? request->to : today;
+	DateADT		from = request->has_from ? request->from : to;
+	bool		look_back = !request->has_from &&
+		(to == today || to == wh_date_at(now, "UTC"));
+	List	   *units = NIL;
+
+	if (look_back)
+	{
+		from = to - tmpl->lookback_days;
+		if (tmpl->has_start_date && from < tmpl->start_date)
+			from = Min(to, tmpl->start_date);
+	}
+
+	for (DateADT day = from; day <= to; day++)
+	{
+		bool		optional = request->missing_only || (look_back && day < to);
+
+		if (optional && is_final(tmpl, tenant, day))
+			continue;
+		if (request->newest_first)
+			units = lcons(make_unit(tmpl, tenant, day, today), units);
+		else
+			units = lappend(units, make_unit(tmpl, tenant, day, today));
+	}
+
+	return units;
+}
+
+/*
+ * Was the day loaded after it had closed, by the template as it is now, and
+ * is it still there?
+ */
+static bool
+is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
+{
+	const WhSlice *slice = wh_slice_covering(tmpl->name, tenant->name, day);
+	WhPeriod	period = wh_period_day(day);
+
+	if (slice == NULL)
+		return false;
+	if (slice->period.kind != WH_DAY)
+		return true;
+
+	return strcmp(slice->state, "loaded") == 0 &&
+		slice->template_version == tmpl->version &&
+		wh_slice_is_populated(slice) &&
+		slice->as_of >= wh_period_span(&period, tenant->time_zone).end;
+}
+
+/*
+ * Check a range of days before anything is done.
+ */
+static void
+check_days(const WhRequest *request, TimestampTz now)
+{
+	DateADT		latest = wh_date_at(now, "UTC");
+	ListCell   *lc;
+
+	foreach(lc, request->tenants)
+		latest = Max(latest, wh_date_at(now, ((const WhTenant *) lfirst(lc))->time_zone));
+
+	if ((request->has_from && DATE_NOT_FINITE(request->from)) ||
+		(request->has_to && DATE_NOT_FINITE(request->to)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("a day must be finite")));
+	if (request->has_from && request->from > (request->has_to ? request->to : latest))
+		ereport(ERROR,
+				(errcode(request->has_to ? ERRCODE_INVALID_PARAMETER_VALUE :
+						 ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("from_date %s is after to_date %s",
+						wh_date_text(request->from),
+						wh_date_text(request->has_to ? request->to : latest)),
+				 errhint("Both days are inclusive; the earlier one comes first.")));
+	if (request->has_to && request->to > latest)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("day %s is in the future", wh_date_text(request->to)),
+				 errdetail("The latest day that has begun is %s.", wh_date_text(latest)),
+				 errhint("Use to_date => '%s' or earlier.", wh_date_text(latest))));
+	if (request->has_from &&
+		(request->has_to ? request->to : latest) - request->from >= MAX_DAYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a call may span at most %d days", MAX_DAYS),
+				 errdetail("From %s to %s it spans %d.",
+						   wh_date_text(request->from),
+						   wh_date_text(request->has_to ? request->to : latest),
+						   (request->has_to ? request->to : latest) - request->from + 1),
+				 errhint("Begin with from_date => '%s', to_date => '%s'.",
+						 wh_date_text(request->from),
+						 wh_date_text(request->from + MAX_DAYS - 1))));
+}
+
+/*
+ * Refuse more units in one transaction than the lock table has room for, long
+ * before it says "out of shared memory" to everybody.
+ */
+static void
+check_locks(List *units)
+{
+	int64		capacity = (int64) max_locks_per_xact * (MaxBackends + max_prepared_xacts);
+	int64		needed = 0;
+	ListCell   *lc;
+
+	foreach(lc, units)
+	{
+		const WhUnit *unit = (const WhUnit *) lfirst(lc);
+
+		needed += LOCKS_PER_MATVIEW + wh_template_index_count(unit->tmpl);
+	}
+
+	if (needed > capacity / 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%d units do not fit into one transaction", list_length(units)),
+				 errdetail("They need about " INT64_FORMAT " locks, and the server has room for "
+						   INT64_FORMAT ".", needed, capacity),
+				 errhint("CALL _wh.run_refresh(...) commits each unit; or raise max_locks_per_transaction.")));
+}
+
+static WhUnit *
+make_unit(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day, DateADT today)
+{
+	WhUnit	   *unit = (WhUnit *) palloc(sizeof(WhUnit));
+
+	unit->tmpl = tmpl;
+	unit->tenant = tenant;
+	unit->period = wh_period_day(day);
+	unit->begun = day <= today;
+
+	return unit;
+}
+
+/*
+ * Say why a unit is not run now, or NULL.  Takes the pair's object lock, which
+ * stays until the end of the transaction.
+ */
+static const char *
+reason_to_skip(const WhUnit *unit)
+{
+	const WhSlice *slice;
+
+	if (!unit->begun)
+		return psprintf("day %s has not begun in the time zone of tenant \"%s\"",
+						wh_date_text(unit->period.start), unit->tenant->name);
+	if (!wh_slice_try_lock(unit->tmpl->name, unit->tenant->name))
+		return psprintf("template \"%s\" is already being refreshed for tenant \"%s\"",
+						unit->tmpl->name, unit->tenant->name);
+
+	slice = wh_slice_find(unit->tmpl->name, unit->tenant->name, &unit->period);
+	if (unit->tmpl->frozen && slice != NULL && strcmp(slice->state, "loaded") == 0 &&
+		slice->as_of >= wh_period_span(&unit->period, unit->tenant->time_zone).end)
+		return psprintf("day %s of template \"%s\" is frozen",
+						wh_date_text(unit->period.start), unit->tmpl->name);
+
+	return NULL;
+}
+
+/*
+ * The work of a unit: load the relation, then say so in the ledger.
+ */
+static void
+load_unit(WhRun *run, void *arg)
+{
+	const WhUnit *unit = (const WhUnit *) arg;
+	WhMatviewResult result = {0};
+	WhSlice		slice = {0};
+
+	if (wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start) != NULL &&
+		wh_slice_find(unit->tmpl->name, unit->tenant->name, &unit->period) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("refreshing a rolled-up day is not built yet")));
+
+	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &result);
+
+	run->status = "loaded";
+	run->method = result.method;
+	run->rows_extracted = result.fetched.rows;
+	run->rows_inserted = result.fetched.rows;
+	run->rows_deleted = result.rows_before;
+	run->bytes = result.fetched.bytes;
+	run->fetch_ms = result.fetched.fetch_ms;
+	run->load_ms = result.load_ms;
+	run->lock_ms = result.lock_ms;
+	run->as_of = result.fetched.as_of;
+
+	slice.template_name = unit->tmpl->name;
+	slice.tenant_name = unit->tenant->name;
+	slice.period = unit->period;
+	slice.relation_schema = result.schema;
+	slice.relation_name = result.name;
+	slice.state = "loaded";
+	slice.row_count = result.fetched.rows;
+	slice.size_bytes = result.size_bytes;
+	slice.as_of = result.fetched.as_of;
+	slice.last_refresh = GetCurrentTimestamp();
+	slice.method = unconstify(char *, result.method);
+	slice.run_id = run->run_id;
+	slice.template_version = unit->tmpl->version;
+	wh_slice_put(&slice);
+}
+
+static void
+publish_template(WhRun *run, void *arg)
+{
+	run->status = "loaded";
+	(void) wh_unionview_all((const WhTemplate *) arg);
+}

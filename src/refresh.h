@@ -1,0 +1,73 @@
+/*
+ * refresh.h
+ *		Which units a call means, in what order, and how one is run.
+ */
+#ifndef WH_REFRESH_H
+#define WH_REFRESH_H
+
+#include "nodes/pg_list.h"
+#include "run.h"
+#include "template.h"
+#include "tenant.h"
+
+/* What a caller asked for. */
+typedef struct WhRequest
+{
+	List	   *templates;		/* of WhTemplate * */
+	List	   *tenants;		/* of WhTenant * */
+	bool		named;			/* one template and one tenant, by name */
+	bool		has_from;
+	bool		has_to;
+	DateADT		from;
+	DateADT		to;				/* inclusive */
+	bool		newest_first;
+	bool		missing_only;	/* leave out what is loaded and final */
+} WhRequest;
+
+/* One piece of work: one transaction, one row of the log. */
+typedef struct WhUnit
+{
+	const WhTemplate *tmpl;
+	const WhTenant *tenant;
+	WhPeriod	period;
+	bool		begun;			/* the day has begun in the tenant's zone */
+} WhUnit;
+
+/*
+ * Resolve names to records; NULL means all that are enabled.  42704 for
+ * unknown ones, 55000 for a disabled one that was named, 22023 for a template
+ * that does not apply to the tenant.  Caller: owner.
+ */
+extern void wh_request_resolve(WhRequest *request, const char *template_name,
+							   const char *tenant);
+
+/*
+ * List the units of a request.  Throws 22008 for a day that has begun
+ * nowhere, 22023 for a range the wrong way round, 54000 for more days, or more
+ * locks in one transaction, than fit.  "one_transaction" says that all of them
+ * will run in the caller's.
+ */
+extern List *wh_units(const WhRequest *request, bool one_transaction);
+
+/*
+ * Run one unit: log row, object lock, contained work, ledger.  Never throws
+ * for the unit's own failure: run->status and run->error tell.  Caller: owner.
+ * run's strings live in CurrentMemoryContext.
+ */
+extern void wh_unit_run(const WhUnit *unit, WhRun *run);
+
+/* The two halves of it, for callers that commit in between. */
+extern void wh_unit_start(const WhUnit *unit, WhRun *run);
+extern void wh_unit_work(const WhUnit *unit, WhRun *run);
+
+/*
+ * Bring the views of these templates up to date; contained: a failure is
+ * logged, warned of and makes the result false.  Caller: owner, after the last
+ * byte.
+ */
+extern bool wh_publish(List *templates);
+
+/* Raise a contained error again as a WARNING with the same text. */
+extern void wh_warn(const WhRun *run);
+
+#endif							/* WH_REFRESH_H */

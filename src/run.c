@@ -1,0 +1,190 @@
+/*
+ * run.c
+ *		_wh.extract_runs: one row per attempt; and the frame in which a piece
+ *		of work runs contained.
+ *
+ * The row is written outside the work's subtransaction, so that the failure it
+ * tells of cannot take it along.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "postmaster/postmaster.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "fault.h"
+#include "run.h"
+#include "spi.h"
+
+static char *service_instance(void);
+
+/*
+ * Insert the row of an attempt that begins now.
+ */
+void
+wh_run_start(WhRun *run, const char *kind)
+{
+	WhArg		args[7];
+
+	run->started_at = GetCurrentTimestamp();
+
+	args[0] = wh_text(kind);
+	args[1] = wh_text(run->template_name);
+	args[2] = wh_text(run->tenant_name);
+	args[3] = wh_text(run->table_name);
+	args[4] = run->period ? wh_date(run->period->start) : wh_null(DATEOID);
+	args[5] = wh_timestamptz(run->started_at);
+	args[6] = wh_text(service_instance());
+
+	run->run_id = wh_ledger("INSERT INTO _wh.extract_runs (kind, template_name,"
+							" tenant_name, table_name, period_start,"
+							" run_started_at, service_instance)"
+							" VALUES ($1, $2, $3, $4, $5, $6, $7)"
+							" RETURNING run_id",
+							args, lengthof(args));
+}
+
+/*
+ * Write the final state.  Counters are kept for loaded runs only: a failed one
+ * changed nothing.
+ */
+void
+wh_run_finish(const WhRun *run)
+{
+	const ErrorData *error = run->error;
+	bool		loaded = strcmp(run->status, "loaded") == 0;
+	WhArg		args[19];
+	int			n = 0;
+
+	args[n++] = wh_int8(run->run_id);
+	args[n++] = wh_text(run->status);
+	args[n++] = wh_timestamptz(GetCurrentTimestamp());
+	args[n++] = loaded ? wh_int8(run->rows_extracted) : wh_null(INT8OID);
+	args[n++] = loaded ? wh_int8(run->rows_inserted + run->rows_updated +
+								 run->rows_unchanged) : wh_null(INT8OID);
+	args[n++] = loaded ? wh_int8(run->rows_inserted) : wh_null(INT8OID);
+	args[n++] = loaded ? wh_int8(run->rows_updated) : wh_null(INT8OID);
+	args[n++] = loaded ? wh_int8(run->rows_deleted) : wh_null(INT8OID);
+	args[n++] = loaded ? wh_int8(run->rows_unchanged) : wh_null(INT8OID);
+	args[n++] = loaded ? wh_int8(run->bytes) : wh_null(INT8OID);
+	args[n++] = loaded ? wh_float8(run->fetch_ms) : wh_null(FLOAT8OID);
+	args[n++] = loaded ? wh_float8(run->load_ms) : wh_null(FLOAT8OID);
+	args[n++] = loaded ? wh_float8(run->lock_ms) : wh_null(FLOAT8OID);
+	args[n++] = wh_text(run->method);
+	args[n++] = wh_text(error ? pstrdup(unpack_sql_state(error->sqlerrcode)) : NULL);
+	args[n++] = wh_text(error ? wh_error_category(error->sqlerrcode, run->remote_error) : NULL);
+	args[n++] = wh_text(error ? error->message : run->reason);
+	args[n++] = wh_text(error ? error->detail : NULL);
+	args[n++] = wh_text(error ? error->hint : NULL);
+
+	(void) wh_ledger("UPDATE _wh.extract_runs SET status = $2,"
+					 " run_finished_at = $3, rows_extracted = $4,"
+					 " rows_loaded = $5, rows_inserted = $6, rows_updated = $7,"
+					 " rows_deleted = $8, rows_unchanged = $9, bytes = $10,"
+					 " fetch_ms = $11, load_ms = $12, lock_ms = $13,"
+					 " method = $14, sqlstate = $15, error_category = $16,"
+					 " error_message = $17, error_detail = $18,"
+					 " error_hint = $19"
+					 " WHERE run_id OPERATOR(pg_catalog.=) $1",
+					 args, n);
+}
+
+/*
+ * Mark what dead runs left behind; see run.h.
+ */
+void
+wh_run_reap(const WhRun *run)
+{
+	WhArg		args[4];
+
+	args[0] = wh_text(run->template_name);
+	args[1] = wh_text(run->tenant_name);
+	args[2] = wh_int8(run->run_id);
+	args[3] = wh_timestamptz(GetCurrentTimestamp());
+
+	(void) wh_ledger("UPDATE _wh.extract_runs SET status = 'lost',"
+					 " run_finished_at = $4, error_category = 'local',"
+					 " error_message = 'the run ended without a word',"
+					 " error_hint = 'See the server log around run_started_at."
+					 " The next refresh heals it.'"
+					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					 " AND status IN ('extracting', 'uploaded')"
+					 " AND run_id OPERATOR(pg_catalog.<>) $3",
+					 args, lengthof(args));
+}
+
+/*
+ * Do one piece of work so that its failure stays its own; see run.h.
+ *
+ * A remote 57014 or 57P01 is the tenant's failure, a local one is the user
+ * speaking: told apart by the mark that was set where the error was raised.
+ */
+void
+wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext unit = AllocSetContextCreate(caller, "pg_warehouse unit",
+											   ALLOCSET_DEFAULT_SIZES);
+	ErrorData  *volatile error = NULL;
+
+	wh_remote_failed_reset();
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(unit);
+
+	PG_TRY();
+	{
+		work(run, arg);
+
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(unit);
+	CurrentResourceOwner = owner;
+
+	if (error == NULL)
+		return;
+
+	run->remote_error = wh_remote_failed();
+	if (!run->remote_error &&
+		(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		 error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
+		ReThrowError(error);
+
+	run->error = error;
+	run->status = "failed";
+}
+
+/*
+ * Name the backend that runs: system identifier / host:port / pid.
+ */
+static char *
+service_instance(void)
+{
+	char		host[256];
+
+	if (gethostname(host, sizeof(host)) != 0)
+		strlcpy(host, "unknown", sizeof(host));
+	host[sizeof(host) - 1] = '\0';
+
+	return psprintf(UINT64_FORMAT "/%s:%d/%d", GetSystemIdentifier(), host,
+					PostPortNumber, MyProcPid);
+}

@@ -1,0 +1,59 @@
+/*
+ * run.h
+ *		_wh.extract_runs: one row per attempt; and the frame in which a piece
+ *		of work runs contained.
+ */
+#ifndef WH_RUN_H
+#define WH_RUN_H
+
+#include "period.h"
+#include "utils/elog.h"
+
+typedef struct WhRun
+{
+	int64		run_id;
+	const char *template_name;
+	const char *tenant_name;
+	const WhPeriod *period;		/* NULL: none */
+	const char *table_name;		/* schema.template; NULL: not known yet */
+	TimestampTz started_at;
+
+	/* What the work reports. */
+	const char *status;			/* loaded, failed, skipped */
+	const char *reason;			/* why skipped; NULL else */
+	const char *method;			/* first_fill, refill, ... or NULL */
+	int64		rows_extracted;
+	int64		rows_inserted;
+	int64		rows_updated;
+	int64		rows_deleted;
+	int64		rows_unchanged;
+	int64		bytes;
+	double		fetch_ms;
+	double		load_ms;
+	double		lock_ms;
+	TimestampTz as_of;			/* DT_NOBEGIN: unknown */
+	bool		remote_error;	/* the tenant's failure, not the user's word */
+	ErrorData  *error;			/* NULL unless failed; in the caller's context */
+} WhRun;
+
+/* Insert the row with status extracting; sets run_id and started_at. */
+extern void wh_run_start(WhRun *run, const char *kind);
+
+/* Write the final state of the row. */
+extern void wh_run_finish(const WhRun *run);
+
+/*
+ * Mark rows of (template, tenant) that still say extracting or uploaded, but
+ * the run's own, as lost.  The caller holds the pair's object lock, so nobody
+ * alive is behind them.
+ */
+extern void wh_run_reap(const WhRun *run);
+
+/*
+ * Do work(run, arg) in a subtransaction with a memory context of its own,
+ * deleted on both paths.  An error becomes run->status failed and
+ * run->error; but a local cancel or shutdown is thrown on.
+ */
+extern void wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg);
+
+#endif							/* WH_RUN_H */

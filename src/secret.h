@@ -1,0 +1,22 @@
+/*
+ * secret.h
+ *		_wh.sealed_secrets: one sealed password per tenant.  No grants; read by
+ *		catalog scan, never through SPI.
+ */
+#ifndef WH_SECRET_H
+#define WH_SECRET_H
+
+#include "tenant.h"
+
+extern void wh_secret_store(const WhTenant *tenant, const char *password);
+extern bool wh_secret_exists(const WhTenant *tenant);
+extern void wh_secret_drop(const WhTenant *tenant);
+
+/*
+ * Open the tenant's password: 55000 when there is none, the endpoint changed
+ * since it was sealed, or the key is not in the ring.  Wipe with
+ * wh_wipe_secret().  For conn only.
+ */
+extern char *wh_secret_open(const WhTenant *tenant);
+
+#endif							/* WH_SECRET_H */

@@ -1,0 +1,124 @@
+/*
+ * settings.c
+ *		_wh.settings: one row, the three roles and the instance's identity.
+ *
+ * Read by a scan of the table, not by a query: whoever may call a function of
+ * ours needs no right on the row that names the owner he becomes.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "settings.h"
+
+static char *column_text(HeapTuple tuple, TupleDesc desc, const char *column);
+
+/*
+ * Read the row; see settings.h.
+ */
+WhSettings *
+wh_settings(void)
+{
+	Oid			relid = get_relname_relid("settings", get_namespace_oid("_wh", false));
+	Relation	rel = table_open(relid, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	HeapTuple	tuple = heap_getnext(scan, ForwardScanDirection);
+	WhSettings *settings = NULL;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		TupleDesc	desc = RelationGetDescr(rel);
+
+		settings = (WhSettings *) palloc(sizeof(WhSettings));
+		settings->owner_role = column_text(tuple, desc, "owner_role");
+		settings->reader_role = column_text(tuple, desc, "reader_role");
+		settings->monitor_role = column_text(tuple, desc, "monitor_role");
+		settings->public_schema = column_text(tuple, desc, "public_schema");
+		settings->system_identifier =
+			strtoull(column_text(tuple, desc, "system_identifier"), NULL, 10);
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+
+	if (settings == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the warehouse is not set up"),
+				 errhint("SELECT _wh.setup();")));
+
+	return settings;
+}
+
+/*
+ * Look the owner role up; it can have been dropped or renamed since.
+ */
+Oid
+wh_owner_oid(void)
+{
+	const char *name = wh_settings()->owner_role;
+	Oid			owner = get_role_oid(name, true);
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("owner role \"%s\" does not exist", name),
+				 errhint("SELECT _wh.setup(owner_role => ...);")));
+
+	return owner;
+}
+
+void
+wh_become_owner(WhRole *save)
+{
+	wh_role_owner(save, wh_owner_oid());
+}
+
+/*
+ * Throw where nothing may go out; see settings.h.  A restored or cloned
+ * instance has another system identifier: a staging copy must not pull from,
+ * nor load, production until somebody says so.
+ */
+void
+wh_check_outbound(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot read from tenants during recovery"),
+				 errhint("Run it on the primary, or after this standby is promoted.")));
+	if (IsBinaryUpgrade)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot read from tenants during a binary upgrade")));
+	PreventCommandIfReadOnly("reading from tenants");
+	PreventCommandIfParallelMode("reading from tenants");
+
+	if (wh_settings()->system_identifier != GetSystemIdentifier())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this copy of the warehouse was not adopted"),
+				 errdetail("It was set up on another instance, so nothing is sent to tenants."),
+				 errhint("Where it is meant to replace that one: SELECT _wh.adopt_instance();")));
+}
+
+static char *
+column_text(HeapTuple tuple, TupleDesc desc, const char *column)
+{
+	int			attnum = SPI_fnumber(desc, column);
+
+	return SPI_getvalue(tuple, desc, attnum);
+}

@@ -1,0 +1,362 @@
+/*
+ * spi.c
+ *		SPI, DDL and ledger writes, written once.
+ *
+ * Nobody else calls SPI_execute*() or ProcessUtility().  This file decides
+ * nothing: who may run what, and as whom, is the caller's (but for the
+ * ledger, which is always the installer's).
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/plannodes.h"
+#include "tcop/dest.h"
+#include "tcop/utility.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "role.h"
+#include "spi.h"
+
+static int	execute(const char *sql, const WhArg *args, int nargs);
+static WhArg make_arg(Oid typid, Datum value, bool isnull);
+static WhArg string_array(List *strings, Oid elemtype, int elemlen);
+
+WhArg
+wh_text(const char *value)
+{
+	return make_arg(TEXTOID,
+					value ? CStringGetTextDatum(value) : (Datum) 0,
+					value == NULL);
+}
+
+WhArg
+wh_name(const char *value)
+{
+	return make_arg(NAMEOID,
+					value ? DirectFunctionCall1(namein, CStringGetDatum(value)) : (Datum) 0,
+					value == NULL);
+}
+
+WhArg
+wh_jsonb(Jsonb *value)
+{
+	return make_arg(JSONBOID, JsonbPGetDatum(value), value == NULL);
+}
+
+WhArg
+wh_bytea(const void *data, Size len)
+{
+	bytea	   *value = (bytea *) palloc(VARHDRSZ + len);
+
+	SET_VARSIZE(value, VARHDRSZ + len);
+	memcpy(VARDATA(value), data, len);
+
+	return make_arg(BYTEAOID, PointerGetDatum(value), false);
+}
+
+WhArg
+wh_text_array(List *strings)
+{
+	return string_array(strings, TEXTOID, -1);
+}
+
+WhArg
+wh_name_array(List *strings)
+{
+	return string_array(strings, NAMEOID, NAMEDATALEN);
+}
+
+WhArg
+wh_int4(int32 value)
+{
+	return make_arg(INT4OID, Int32GetDatum(value), false);
+}
+
+WhArg
+wh_int8(int64 value)
+{
+	return make_arg(INT8OID, Int64GetDatum(value), false);
+}
+
+WhArg
+wh_float8(double value)
+{
+	return make_arg(FLOAT8OID, Float8GetDatum(value), false);
+}
+
+WhArg
+wh_bool(bool value)
+{
+	return make_arg(BOOLOID, BoolGetDatum(value), false);
+}
+
+WhArg
+wh_date(DateADT value)
+{
+	return make_arg(DATEOID, DateADTGetDatum(value), false);
+}
+
+WhArg
+wh_timestamptz(TimestampTz value)
+{
+	return make_arg(TIMESTAMPTZOID, TimestampTzGetDatum(value), false);
+}
+
+WhArg
+wh_null(Oid typid)
+{
+	return make_arg(typid, (Datum) 0, true);
+}
+
+/*
+ * Run one statement; see spi.h.
+ */
+uint64
+wh_spi(int expected, const char *sql, const WhArg *args, int nargs)
+{
+	int			code = execute(sql, args, nargs);
+
+	if (code != expected)
+		elog(ERROR, "SPI returned %s for: %s", SPI_result_code_string(code), sql);
+
+	return SPI_processed;
+}
+
+/*
+ * Copy a column of a result row to CurrentMemoryContext.
+ */
+Datum
+wh_col(uint64 row, int col, bool *isnull)
+{
+	TupleDesc	desc = SPI_tuptable->tupdesc;
+	Form_pg_attribute att = TupleDescAttr(desc, col - 1);
+	Datum		value;
+
+	value = SPI_getbinval(SPI_tuptable->vals[row], desc, col, isnull);
+	if (*isnull)
+		return (Datum) 0;
+
+	return datumCopy(value, att->attbyval, att->attlen);
+}
+
+char *
+wh_col_text(uint64 row, int col)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, col);
+}
+
+int32
+wh_col_int4(uint64 row, int col, int32 if_null)
+{
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+
+	return isnull ? if_null : DatumGetInt32(value);
+}
+
+int64
+wh_col_int8(uint64 row, int col, int64 if_null)
+{
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+
+	return isnull ? if_null : DatumGetInt64(value);
+}
+
+bool
+wh_col_bool(uint64 row, int col, bool if_null)
+{
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+
+	return isnull ? if_null : DatumGetBool(value);
+}
+
+/*
+ * Return a date column that the table declares NOT NULL.
+ */
+DateADT
+wh_col_date(uint64 row, int col)
+{
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+
+	if (isnull)
+		elog(ERROR, "unexpected null in column %d", col);
+
+	return DatumGetDateADT(value);
+}
+
+TimestampTz
+wh_col_timestamptz(uint64 row, int col, TimestampTz if_null)
+{
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+
+	return isnull ? if_null : DatumGetTimestampTz(value);
+}
+
+Jsonb *
+wh_col_jsonb(uint64 row, int col)
+{
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbP(value);
+}
+
+/*
+ * Return the elements of a text[] or name[] column as a list of strings; NIL
+ * for NULL and for an empty array.
+ */
+List *
+wh_col_strings(uint64 row, int col)
+{
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+	List	   *strings = NIL;
+	ArrayType  *array;
+	Datum	   *elems;
+	bool	   *nulls;
+	int			nelems;
+	bool		is_name;
+
+	if (isnull)
+		return NIL;
+
+	array = DatumGetArrayTypeP(value);
+	is_name = ARR_ELEMTYPE(array) == NAMEOID;
+	deconstruct_array(array, ARR_ELEMTYPE(array),
+					  is_name ? NAMEDATALEN : -1, false,
+					  is_name ? TYPALIGN_CHAR : TYPALIGN_INT,
+					  &elems, &nulls, &nelems);
+	for (int i = 0; i < nelems; i++)
+	{
+		if (nulls[i])
+			continue;
+		strings = lappend(strings, is_name
+						  ? pstrdup(NameStr(*DatumGetName(elems[i])))
+						  : TextDatumGetCString(elems[i]));
+	}
+
+	return strings;
+}
+
+/*
+ * Run one utility statement given as text.
+ */
+void
+wh_ddl(const char *sql)
+{
+	SPI_connect();
+	(void) wh_spi(SPI_OK_UTILITY, sql, NULL, 0);
+	SPI_finish();
+}
+
+/*
+ * Run one utility statement given as a raw parse tree; "source" is the text
+ * that error positions and event triggers are shown.
+ */
+void
+wh_ddl_stmt(Node *stmt, const char *source)
+{
+	PlannedStmt *pstmt = makeNode(PlannedStmt);
+
+	pstmt->commandType = CMD_UTILITY;
+	pstmt->canSetTag = false;
+	pstmt->utilityStmt = stmt;
+	pstmt->stmt_location = -1;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ProcessUtility(pstmt, source, false, PROCESS_UTILITY_QUERY, NULL, NULL,
+				   None_Receiver, NULL);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+}
+
+/*
+ * Write a control table as the installer; see spi.h.
+ */
+int64
+wh_ledger(const char *sql, const WhArg *args, int nargs)
+{
+	WhRole		caller;
+	int64		result;
+	int			code;
+
+	wh_role_installer(&caller);
+	SPI_connect();
+	code = execute(sql, args, nargs);
+	if (code < 0)
+		elog(ERROR, "SPI returned %s for: %s", SPI_result_code_string(code), sql);
+
+	result = (int64) SPI_processed;
+	if (SPI_tuptable != NULL && SPI_processed > 0)
+		result = wh_col_int8(0, 1, 0);
+	SPI_finish();
+	wh_role_leave(&caller);
+
+	return result;
+}
+
+/*
+ * Hand the statement to SPI, which wants types, values and nulls apart.
+ */
+static int
+execute(const char *sql, const WhArg *args, int nargs)
+{
+	Oid			types[WH_MAX_ARGS];
+	Datum		values[WH_MAX_ARGS];
+	char		nulls[WH_MAX_ARGS];
+
+	Assert(nargs <= WH_MAX_ARGS);
+	for (int i = 0; i < nargs; i++)
+	{
+		types[i] = args[i].typid;
+		values[i] = args[i].value;
+		nulls[i] = args[i].isnull ? 'n' : ' ';
+	}
+
+	return SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0);
+}
+
+static WhArg
+make_arg(Oid typid, Datum value, bool isnull)
+{
+	WhArg		arg = {typid, value, isnull};
+
+	return arg;
+}
+
+static WhArg
+string_array(List *strings, Oid elemtype, int elemlen)
+{
+	Oid			arraytype = elemtype == NAMEOID ? NAMEARRAYOID : TEXTARRAYOID;
+	Datum	   *elems;
+	ArrayType  *array;
+	ListCell   *lc;
+	int			n = 0;
+
+	if (strings == NIL)
+		return wh_null(arraytype);
+
+	elems = (Datum *) palloc(sizeof(Datum) * list_length(strings));
+	foreach(lc, strings)
+	{
+		const char *string = (const char *) lfirst(lc);
+
+		elems[n++] = elemtype == NAMEOID
+			? DirectFunctionCall1(namein, CStringGetDatum(string))
+			: CStringGetTextDatum(string);
+	}
+	array = construct_array(elems, n, elemtype, elemlen, false,
+							elemtype == NAMEOID ? TYPALIGN_CHAR : TYPALIGN_INT);
+
+	return make_arg(arraytype, PointerGetDatum(array), false);
+}

@@ -1,0 +1,77 @@
+/*
+ * spi.h
+ *		SPI, DDL and ledger writes, written once.
+ */
+#ifndef WH_SPI_H
+#define WH_SPI_H
+
+#include "datatype/timestamp.h"
+#include "executor/spi.h"
+#include "nodes/nodes.h"
+#include "utils/date.h"
+#include "utils/jsonb.h"
+
+#define WH_MAX_ARGS 32
+
+/* A parameter: type, value and nullness travel together. */
+typedef struct WhArg
+{
+	Oid			typid;
+	Datum		value;
+	bool		isnull;
+} WhArg;
+
+/* A NULL pointer makes an SQL NULL of that type. */
+extern WhArg wh_text(const char *value);
+extern WhArg wh_name(const char *value);
+extern WhArg wh_jsonb(Jsonb *value);
+extern WhArg wh_bytea(const void *data, Size len);
+extern WhArg wh_text_array(List *strings);	/* of char *; NIL -> NULL */
+extern WhArg wh_name_array(List *strings);	/* of char *; NIL -> NULL */
+extern WhArg wh_int4(int32 value);
+extern WhArg wh_int8(int64 value);
+extern WhArg wh_float8(double value);
+extern WhArg wh_bool(bool value);
+extern WhArg wh_date(DateADT value);
+extern WhArg wh_timestamptz(TimestampTz value);
+extern WhArg wh_null(Oid typid);
+
+/*
+ * Run one statement between SPI_connect() and SPI_finish(), as the current
+ * user, and return the number of rows.  Any other SPI code than "expected"
+ * is "cannot happen".  Rows are in SPI_tuptable.
+ */
+extern uint64 wh_spi(int expected, const char *sql, const WhArg *args, int nargs);
+
+/*
+ * Read a column of a result row.  The copy is made in CurrentMemoryContext:
+ * after SPI_connect() switch to the caller's context first.  Columns count
+ * from 1.
+ */
+extern Datum wh_col(uint64 row, int col, bool *isnull);
+extern char *wh_col_text(uint64 row, int col);	/* NULL for SQL NULL */
+extern int32 wh_col_int4(uint64 row, int col, int32 if_null);
+extern int64 wh_col_int8(uint64 row, int col, int64 if_null);
+extern bool wh_col_bool(uint64 row, int col, bool if_null);
+extern DateADT wh_col_date(uint64 row, int col);
+extern TimestampTz wh_col_timestamptz(uint64 row, int col, TimestampTz if_null);
+extern Jsonb *wh_col_jsonb(uint64 row, int col);	/* NULL for SQL NULL */
+extern List *wh_col_strings(uint64 row, int col);	/* text[] or name[]; NIL */
+
+/*
+ * Run one utility statement as the current user; the caller has become the
+ * owner (role.h).  wh_ddl() connects to SPI by itself.  wh_ddl_stmt() takes a
+ * raw parse tree, which it scribbles on.
+ */
+extern void wh_ddl(const char *sql);
+extern void wh_ddl_stmt(Node *stmt, const char *source);
+
+/*
+ * Write a control table as the installer: a fixed statement, everything
+ * variable a parameter.  Connects to SPI and becomes the installer for just
+ * this statement.  Returns the first column of the first RETURNING row as
+ * int64 (a bigint), else the number of rows processed.
+ */
+extern int64 wh_ledger(const char *sql, const WhArg *args, int nargs);
+
+#endif							/* WH_SPI_H */

@@ -1,0 +1,61 @@
+/*
+ * template.h
+ *		_wh.mv_templates: one row per query.
+ */
+#ifndef WH_TEMPLATE_H
+#define WH_TEMPLATE_H
+
+#include "access/tupdesc.h"
+#include "nodes/pg_list.h"
+#include "tenant.h"
+#include "utils/date.h"
+#include "utils/jsonb.h"
+
+typedef struct WhTemplate
+{
+	char	   *name;
+	char	   *description;
+	char	   *query;			/* query_template as given */
+	char	   *column_definitions;
+	TupleDesc	columns;		/* column_definitions, parsed */
+	char	   *indexes;		/* NULL: none */
+	char	   *materialization;	/* daily, snapshot, incremental, live */
+	char	   *time_column;	/* NULL: no range check */
+	List	   *key_columns;	/* of char * */
+	char	   *watermark_column;
+	char	   *source;			/* tenant, local */
+	int			lookback_days;
+	char	   *on_drift;		/* fail, adapt */
+	Jsonb	   *options;
+	List	   *tenants;		/* of char *; NIL: every enabled tenant */
+	int			version;
+	bool		enabled;
+
+	/* Read from options, with their defaults. */
+	bool		has_start_date;
+	DateADT		start_date;
+	bool		frozen;
+	int64		max_rows;		/* 0: no cap */
+	int64		max_bytes;		/* 0: no cap */
+	int64		max_field_bytes;	/* default 64 MB */
+	bool		public_view;
+	char	   *daily_tablespace;	/* NULL: the default */
+} WhTemplate;
+
+/*
+ * Look a template up, as the current user, who has become the owner; the
+ * result is in CurrentMemoryContext.  Unknown: 42704 with HINT
+ * _wh.add_template().
+ */
+extern WhTemplate *wh_template(const char *name);
+
+/* Enabled templates in order of name. */
+extern List *wh_templates_enabled(void);	/* of WhTemplate * */
+
+/* Does the template apply to the tenant (its list of tenants, or all)? */
+extern bool wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant);
+
+/* How many indexes a relation of the template carries. */
+extern int	wh_template_index_count(const WhTemplate *tmpl);
+
+#endif							/* WH_TEMPLATE_H */

@@ -1,0 +1,43 @@
+/*
+ * tenant.h
+ *		_wh.tenant_connections: one row per remote database.
+ */
+#ifndef WH_TENANT_H
+#define WH_TENANT_H
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+typedef struct WhTenant
+{
+	char	   *name;
+	char	   *key;			/* the first name; never changes */
+	char	   *schema;
+	char	   *host;
+	int			port;
+	char	   *dbname;
+	char	   *username;
+	char	   *sslmode;
+	char	   *sslrootcert;	/* NULL: the setting, else libpq's default */
+	char	   *sslcert;		/* NULL: none */
+	char	   *sslkey;			/* NULL: none */
+	char	   *auth_method;	/* password, certificate, trusted */
+	char	   *time_zone;
+	int			max_connections;
+	Jsonb	   *options;
+	bool		enabled;
+	char	   *description;
+} WhTenant;
+
+/*
+ * Look a tenant up, as the current user, who has become the owner; the
+ * result is in CurrentMemoryContext.  Unknown: 42704 with HINT
+ * _wh.add_tenant().  The _by_key form is what MV bodies use.
+ */
+extern WhTenant *wh_tenant(const char *name);
+extern WhTenant *wh_tenant_by_key(const char *key);
+
+/* Enabled tenants in order of name; NIL when there is none. */
+extern List *wh_tenants_enabled(void);	/* of WhTenant * */
+
+#endif							/* WH_TENANT_H */

@@ -1,0 +1,36 @@
+/*
+ * unionview.h
+ *		The views that people read: one per template and tenant, one per
+ *		template over all tenants (layout union).
+ */
+#ifndef WH_UNIONVIEW_H
+#define WH_UNIONVIEW_H
+
+#include "template.h"
+#include "tenant.h"
+
+/*
+ * Create or rebuild {schema}.{template} over the populated slices of the
+ * ledger, and public.{template} over the tenants' views.  False when nothing
+ * had to change.  Caller: owner, in a transaction of its own or after the last
+ * byte, since replacing takes AccessExclusiveLock (tried with back-off until
+ * lock_deadline, then 55P03).  A relation of that name that is not ours is
+ * 42710 with HINT.  Columns that changed beyond CREATE OR REPLACE: recreated
+ * with owner, grants and comment kept; 2BP01 listing outside dependents.
+ */
+extern bool wh_unionview_tenant(const WhTemplate *tmpl, const WhTenant *tenant);
+extern bool wh_unionview_public(const WhTemplate *tmpl);
+
+/* Both, for every tenant of the template whose view is out of date. */
+extern bool wh_unionview_all(const WhTemplate *tmpl);
+
+/* The SELECT behind the tenant's view as of now, for _wh.wh_plan(). */
+extern char *wh_unionview_tenant_sql(const WhTemplate *tmpl, const WhTenant *tenant);
+
+/*
+ * Take a tenant (or, tenant NULL, the template) out of the views before its
+ * relations go: views rebuilt without it, its own dropped.
+ */
+extern void wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant);
+
+#endif							/* WH_UNIONVIEW_H */
