@@ -22,4 +22,13 @@ extern List *wh_published(const char *template_name, const char *tenant);	/* NUL
 extern void wh_published_put(const WhPublished *view);
 extern void wh_published_forget(const char *template_name, const char *tenant);
 
+/* The view behind the row, or InvalidOid when it is gone or another's. */
+extern Oid	wh_published_relid(const WhPublished *view);
+
+/*
+ * Take the lock under which the views of one template change, until the end
+ * of the transaction; 55P03 after lock_deadline.
+ */
+extern void wh_published_lock(const char *template_name);
+
 #endif							/* WH_PUBLISHED_H */

@@ -28,6 +28,13 @@
  * table and index, its type's namespace. */
 #define LOCKS_PER_MATVIEW 4
 
+/* The views of one template, and whether all of them are up to date. */
+typedef struct Publication
+{
+	const WhTemplate *tmpl;
+	bool		ok;
+} Publication;
+
 static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
 					  const WhTenant *tenant, TimestampTz now);
 static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day);
@@ -169,20 +176,20 @@ wh_publish(List *templates)
 
 	foreach(lc, templates)
 	{
-		WhTemplate *tmpl = (WhTemplate *) lfirst(lc);
+		Publication work = {(const WhTemplate *) lfirst(lc), true};
 		WhRun		run = {0};
 
-		run.template_name = tmpl->name;
-		wh_run_contained(&run, publish_template, tmpl);
+		run.template_name = work.tmpl->name;
+		run.table_name = work.tmpl->name;
+		wh_run_contained(&run, publish_template, &work);
+		ok &= work.ok && run.error == NULL;
 		if (run.error == NULL)
 			continue;
 
 		/* The rows are there; what failed is showing them. */
-		run.table_name = tmpl->name;
 		wh_run_start(&run, "refresh");
 		wh_run_finish(&run);
 		wh_warn(&run);
-		ok = false;
 	}
 
 	return ok;
@@ -426,6 +433,8 @@ load_unit(WhRun *run, void *arg)
 static void
 publish_template(WhRun *run, void *arg)
 {
+	Publication *work = (Publication *) arg;
+
 	run->status = "loaded";
-	(void) wh_unionview_all((const WhTemplate *) arg);
+	work->ok = wh_unionview_all(work->tmpl);
 }

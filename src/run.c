@@ -31,7 +31,7 @@ static char *service_instance(void);
 void
 wh_run_start(WhRun *run, const char *kind)
 {
-	WhArg		args[7];
+	WhArg		args[8];
 
 	run->started_at = GetCurrentTimestamp();
 
@@ -42,11 +42,12 @@ wh_run_start(WhRun *run, const char *kind)
 	args[4] = run->period ? wh_date(run->period->start) : wh_null(DATEOID);
 	args[5] = wh_timestamptz(run->started_at);
 	args[6] = wh_text(service_instance());
+	args[7] = wh_int4(MyProcPid);
 
 	run->run_id = wh_ledger("INSERT INTO _wh.extract_runs (kind, template_name,"
 							" tenant_name, table_name, period_start,"
-							" run_started_at, service_instance)"
-							" VALUES ($1, $2, $3, $4, $5, $6, $7)"
+							" run_started_at, service_instance, backend_pid)"
+							" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 							" RETURNING run_id",
 							args, lengthof(args));
 }
@@ -97,7 +98,9 @@ wh_run_finish(const WhRun *run)
 }
 
 /*
- * Mark what dead runs left behind; see run.h.
+ * Mark what dead runs left behind; see run.h.  A run whose statement is still
+ * being executed is not dead: it has told the log that it begins and is about
+ * to find that we hold the lock.
  */
 void
 wh_run_reap(const WhRun *run)
@@ -109,15 +112,19 @@ wh_run_reap(const WhRun *run)
 	args[2] = wh_int8(run->run_id);
 	args[3] = wh_timestamptz(GetCurrentTimestamp());
 
-	(void) wh_ledger("UPDATE _wh.extract_runs SET status = 'lost',"
+	(void) wh_ledger("UPDATE _wh.extract_runs AS r SET status = 'lost',"
 					 " run_finished_at = $4, error_category = 'local',"
 					 " error_message = 'the run ended without a word',"
 					 " error_hint = 'See the server log around run_started_at."
 					 " The next refresh heals it.'"
-					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
-					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
-					 " AND status IN ('extracting', 'uploaded')"
-					 " AND run_id OPERATOR(pg_catalog.<>) $3",
+					 " WHERE r.template_name OPERATOR(pg_catalog.=) $1"
+					 " AND r.tenant_name OPERATOR(pg_catalog.=) $2"
+					 " AND r.status IN ('extracting', 'uploaded')"
+					 " AND r.run_id OPERATOR(pg_catalog.<>) $3"
+					 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a"
+					 "   WHERE a.pid OPERATOR(pg_catalog.=) r.backend_pid"
+					 "   AND a.state OPERATOR(pg_catalog.=) 'active'"
+					 "   AND a.query_start OPERATOR(pg_catalog.<=) r.run_started_at)",
 					 args, lengthof(args));
 }
 

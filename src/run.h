@@ -44,8 +44,7 @@ extern void wh_run_finish(const WhRun *run);
 
 /*
  * Mark rows of (template, tenant) that still say extracting or uploaded, but
- * the run's own, as lost.  The caller holds the pair's object lock, so nobody
- * alive is behind them.
+ * the run's own, as lost.  The caller holds the pair's object lock.
  */
 extern void wh_run_reap(const WhRun *run);
 

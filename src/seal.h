@@ -23,18 +23,25 @@ typedef struct WhSealed
  */
 extern char *wh_key_create(void);
 
-/* The id that new values are sealed under: the ring's last line. */
-extern char *wh_key_current(void);
-
 /*
- * Seal "secret" bound to "aad" (length-prefixed fields, made by
- * wh_seal_aad()), which includes the key id added here.  Opening needs the
- * very same binding, else 55000.  wh_unseal() returns memory that the caller
- * must wipe with wh_wipe_secret() on every path; it registers a reset callback on
- * CurrentMemoryContext that wipes it in any case.
+ * Seal "secret" under the ring's last key, bound to the strings of "aad" and
+ * to that key's id.  Throws 55000 when the ring cannot be used.
  */
 extern WhSealed *wh_seal(const char *secret, const char *const *aad, int naad);
+
+/*
+ * Open a sealed value with the very same binding; NULL when it does not fit.
+ * 55000 when its key is not in the ring.  The result is memory of
+ * wh_alloc_secret(), to be wiped as soon as it is done with.
+ */
 extern char *wh_unseal(const WhSealed *sealed, const char *const *aad, int naad);
+
+/*
+ * Allocate zeroed memory for clear text in CurrentMemoryContext, which wipes
+ * it when it is reset or deleted, that is after any error, too.  Wipe the text
+ * earlier with wh_wipe_secret(); never free it.
+ */
+extern char *wh_alloc_secret(Size size);
 extern void wh_wipe_secret(char *secret);
 
 #endif							/* WH_SEAL_H */

@@ -19,4 +19,13 @@ extern void wh_secret_drop(const WhTenant *tenant);
  */
 extern char *wh_secret_open(const WhTenant *tenant);
 
+/* Would a password sealed for the one open for the other? */
+extern bool wh_secret_fits(const WhTenant *a, const WhTenant *b);
+
+/*
+ * Seal every password anew under the current key, all or none, and return how
+ * many.  Caller: owner.
+ */
+extern int	wh_secrets_reseal(void);
+
 #endif							/* WH_SECRET_H */

@@ -8,6 +8,7 @@
 #include "access/tupdesc.h"
 #include "nodes/pg_list.h"
 #include "tenant.h"
+#include "utils/array.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
 
@@ -52,10 +53,31 @@ extern WhTemplate *wh_template(const char *name);
 /* Enabled templates in order of name. */
 extern List *wh_templates_enabled(void);	/* of WhTemplate * */
 
+/* The disabled ones too. */
+extern List *wh_templates_all(void);
+
 /* Does the template apply to the tenant (its list of tenants, or all)? */
 extern bool wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant);
 
 /* How many indexes a relation of the template carries. */
 extern int	wh_template_index_count(const WhTemplate *tmpl);
+
+/*
+ * Check a template that is about to be written, and complete it: columns and
+ * what is read from options.  Errors name the template in DETAIL.
+ */
+extern void wh_template_check(WhTemplate *tmpl);
+
+/*
+ * Write a row as the installer.  Inserting one that exists is 42710; an update
+ * whose query, columns or indexes differ raises the version.
+ */
+extern void wh_template_insert(const WhTemplate *tmpl);
+extern void wh_template_update(const WhTemplate *tmpl);
+extern void wh_template_delete(const char *name);
+
+/* The names in a setting that is text[] or name[]; 22023 for none. */
+extern List *wh_template_list(ArrayType *array, const char *template_name,
+							  const char *setting);
 
 #endif							/* WH_TEMPLATE_H */

@@ -40,4 +40,29 @@ extern WhTenant *wh_tenant_by_key(const char *key);
 /* Enabled tenants in order of name; NIL when there is none. */
 extern List *wh_tenants_enabled(void);	/* of WhTenant * */
 
+/*
+ * Throw unless the row may be stored: 22023 for a value, 42501 when "trusted"
+ * (a superuser) would be needed, 0A000 for what is not built yet.  "old" is
+ * the row that it replaces, NULL for a new one.
+ */
+extern void wh_tenant_check(const WhTenant *tenant, const WhTenant *old,
+							bool trusted);
+
+/*
+ * Throw 42710 when another tenant has the name, the name as its key, or the
+ * schema.  "self" is left out; NULL for a new tenant.
+ */
+extern void wh_tenant_check_free(const char *name, const char *schema,
+								 const WhTenant *self);
+
+/*
+ * Write the row as the installer.  The update leaves name, key and schema,
+ * which are wh_tenant_rename()'s.
+ */
+extern void wh_tenant_insert(const WhTenant *tenant);
+extern void wh_tenant_update(const WhTenant *tenant);
+extern void wh_tenant_rename(const WhTenant *tenant, const char *new_name,
+							 const char *new_schema);
+extern void wh_tenant_delete(const WhTenant *tenant);
+
 #endif							/* WH_TENANT_H */

@@ -14,14 +14,18 @@
  * ledger, and public.{template} over the tenants' views.  False when nothing
  * had to change.  Caller: owner, in a transaction of its own or after the last
  * byte, since replacing takes AccessExclusiveLock (tried with back-off until
- * lock_deadline, then 55P03).  A relation of that name that is not ours is
- * 42710 with HINT.  Columns that changed beyond CREATE OR REPLACE: recreated
- * with owner, grants and comment kept; 2BP01 listing outside dependents.
+ * lock_deadline, then 55P03); the schema exists (wh_matview_schema).  A
+ * relation of that name that is not ours is 42710 with HINT.  Columns that
+ * changed beyond CREATE OR REPLACE: recreated with grants, comments and
+ * options kept; 2BP01 listing outside dependents.
  */
 extern bool wh_unionview_tenant(const WhTemplate *tmpl, const WhTenant *tenant);
 extern bool wh_unionview_public(const WhTemplate *tmpl);
 
-/* Both, for every tenant of the template whose view is out of date. */
+/*
+ * Both, for every tenant of the template that has slices or a view.  One
+ * tenant's failure is contained: logged, warned of, and the result is false.
+ */
 extern bool wh_unionview_all(const WhTemplate *tmpl);
 
 /* The SELECT behind the tenant's view as of now, for _wh.wh_plan(). */

@@ -90,7 +90,8 @@ CREATE TABLE _wh.extract_runs (
     error_detail text,
     error_hint text,
     context jsonb,
-    service_instance text
+    service_instance text,
+    backend_pid integer
 );
 COMMENT ON TABLE _wh.extract_runs IS 'The log: one row per attempt at one piece of work, success and failure alike';
 COMMENT ON COLUMN _wh.extract_runs.service_instance IS 'System identifier / host:port / pid of the backend that ran it';

@@ -1,0 +1,209 @@
+/*
+ * kept.c
+ *		What people gave a relation and the one that takes its place keeps.
+ *
+ * A relation whose columns change is made anew: its grants, comments and
+ * options are written down before as the statements that give them again.
+ * What else depends on it is never dropped along; it is listed, and the
+ * change refused.  Which relation replaces which is the caller's.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "kept.h"
+#include "spi.h"
+
+/* Who holds a privilege, as GRANT and REVOKE want it. */
+#define GRANTEE \
+	" CASE a.grantee WHEN 0 THEN 'PUBLIC'" \
+	" ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END"
+#define GRANT_OPTION \
+	" CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+#define TABLE_PRIVILEGES \
+	" pg_catalog.pg_class c," \
+	" pg_catalog.aclexplode(coalesce(c.relacl," \
+	" pg_catalog.acldefault('r', c.relowner))) a"
+
+static WhArg oid_arg(Oid oid);
+static List *strings_of_query(const char *sql, const WhArg *args, int nargs);
+static List *column_names(TupleDesc columns);
+
+WhKept *
+wh_kept(Oid relid, TupleDesc successor)
+{
+	WhKept	   *kept = (WhKept *) palloc0(sizeof(WhKept));
+	List	   *options;
+	WhArg		args[2];
+
+	args[0] = oid_arg(relid);
+	args[1] = wh_name_array(column_names(successor));
+
+	kept->statements =
+		strings_of_query("SELECT pg_catalog.format("
+						 "'GRANT %s ON TABLE %s TO %s%s', a.privilege_type,"
+						 " $1::pg_catalog.regclass," GRANTEE "," GRANT_OPTION ")"
+						 " FROM" TABLE_PRIVILEGES " WHERE c.oid = $1"
+						 " UNION ALL SELECT pg_catalog.format("
+						 "'GRANT %s (%I) ON TABLE %s TO %s%s',"
+						 " a.privilege_type, t.attname,"
+						 " $1::pg_catalog.regclass," GRANTEE "," GRANT_OPTION ")"
+						 " FROM pg_catalog.pg_attribute t,"
+						 " pg_catalog.aclexplode(t.attacl) a"
+						 " WHERE t.attrelid = $1 AND t.attname = ANY ($2)"
+						 " UNION ALL SELECT pg_catalog.format("
+						 "'COMMENT ON %s %s IS %L', CASE c.relkind"
+						 " WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END,"
+						 " $1::pg_catalog.regclass, d.description)"
+						 " FROM pg_catalog.pg_description d"
+						 " JOIN pg_catalog.pg_class c ON c.oid = d.objoid"
+						 " WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+						 " AND d.objoid = $1 AND d.objsubid = 0"
+						 " UNION ALL SELECT pg_catalog.format("
+						 "'COMMENT ON COLUMN %s.%I IS %L',"
+						 " $1::pg_catalog.regclass, t.attname, d.description)"
+						 " FROM pg_catalog.pg_description d"
+						 " JOIN pg_catalog.pg_attribute t"
+						 " ON t.attrelid = d.objoid AND t.attnum = d.objsubid"
+						 " WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+						 " AND d.objoid = $1 AND d.objsubid > 0"
+						 " AND t.attname = ANY ($2)",
+						 args, 2);
+
+	options = strings_of_query("SELECT pg_catalog.string_agg(pg_catalog.format("
+							   "'%I=%L', o.option_name, o.option_value), ', ')"
+							   " FROM pg_catalog.pg_class c,"
+							   " pg_catalog.pg_options_to_table(c.reloptions) o"
+							   " WHERE c.oid = $1 AND c.relkind = 'v'"
+							   " HAVING pg_catalog.count(*) > 0",
+							   args, 1);
+	if (options != NIL)
+		kept->view_options = (char *) linitial(options);
+
+	return kept;
+}
+
+/*
+ * Give a new relation what its predecessor had, and nothing that default
+ * privileges gave it beyond that.
+ */
+void
+wh_kept_restore(const WhKept *kept, Oid relid)
+{
+	WhArg		arg = oid_arg(relid);
+	List	   *revokes;
+	ListCell   *lc;
+
+	revokes = strings_of_query("SELECT DISTINCT pg_catalog.format("
+							   "'REVOKE ALL ON TABLE %s FROM %s',"
+							   " $1::pg_catalog.regclass," GRANTEE ")"
+							   " FROM" TABLE_PRIVILEGES " WHERE c.oid = $1",
+							   &arg, 1);
+	foreach(lc, revokes)
+		wh_ddl((const char *) lfirst(lc));
+	foreach(lc, kept->statements)
+		wh_ddl((const char *) lfirst(lc));
+}
+
+void
+wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
+{
+	WhArg		args[2];
+	List	   *dependents;
+
+	/* People see a rule as its view; the row type carries dependents too. */
+	args[0] = oid_arg(relid);
+	args[1] = oid_arg(ours);
+	dependents =
+		strings_of_query("SELECT pg_catalog.string_agg(DISTINCT"
+						 " CASE WHEN r.oid IS NULL"
+						 " THEN pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)"
+						 " ELSE pg_catalog.pg_describe_object("
+						 "'pg_catalog.pg_class'::pg_catalog.regclass, r.ev_class, 0) END, ', ')"
+						 " FROM pg_catalog.pg_class c"
+						 " JOIN pg_catalog.pg_type t ON t.oid = c.reltype"
+						 " JOIN pg_catalog.pg_depend d ON d.deptype = 'n' AND"
+						 " (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+						 " AND d.refobjid = c.oid"
+						 " OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass"
+						 " AND d.refobjid IN (t.oid, t.typarray))"
+						 " LEFT JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
+						 " AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+						 " WHERE c.oid = $1"
+						 " AND (r.oid IS NULL OR r.ev_class NOT IN ($1, $2))"
+						 " HAVING pg_catalog.count(*) > 0",
+						 args, lengthof(args));
+	if (dependents == NIL)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot change the columns of %s because other objects depend on it",
+					what),
+			 errdetail("Dependents: %s.", (char *) linitial(dependents)),
+			 errhint("Keep their definitions (pg_get_viewdef), drop them, run this again and create them anew. Until then nothing changes.")));
+}
+
+bool
+wh_columns_extend(TupleDesc before, TupleDesc now)
+{
+	if (before->natts > now->natts)
+		return false;
+
+	for (int i = 0; i < before->natts; i++)
+	{
+		Form_pg_attribute old = TupleDescAttr(before, i);
+		Form_pg_attribute new = TupleDescAttr(now, i);
+
+		if (namestrcmp(&old->attname, NameStr(new->attname)) != 0 ||
+			old->atttypid != new->atttypid ||
+			old->atttypmod != new->atttypmod ||
+			old->attcollation != new->attcollation)
+			return false;
+	}
+
+	return true;
+}
+
+static WhArg
+oid_arg(Oid oid)
+{
+	WhArg		arg = {OIDOID, ObjectIdGetDatum(oid), false};
+
+	return arg;
+}
+
+/*
+ * Return the first column of a query's rows, in CurrentMemoryContext.
+ */
+static List *
+strings_of_query(const char *sql, const WhArg *args, int nargs)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *strings = NIL;
+	uint64		rows;
+
+	SPI_connect();
+	rows = wh_spi(SPI_OK_SELECT, sql, args, nargs);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < rows; row++)
+		strings = lappend(strings, wh_col_text(row, 1));
+
+	SPI_finish();
+
+	return strings;
+}
+
+static List *
+column_names(TupleDesc columns)
+{
+	List	   *names = NIL;
+
+	for (int i = 0; i < columns->natts; i++)
+		names = lappend(names, NameStr(TupleDescAttr(columns, i)->attname));
+
+	return names;
+}

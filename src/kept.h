@@ -1,0 +1,34 @@
+/*
+ * kept.h
+ *		What people gave a relation and the one that takes its place keeps:
+ *		grants, comments, view options; and what of theirs depends on it.
+ */
+#ifndef WH_KEPT_H
+#define WH_KEPT_H
+
+#include "access/tupdesc.h"
+#include "nodes/pg_list.h"
+
+typedef struct WhKept
+{
+	char	   *view_options;	/* security_barrier='true', ...; NULL: none */
+	List	   *statements;		/* of char *: GRANT and COMMENT, by its name */
+} WhKept;
+
+/*
+ * Note what the relation has, as far as its successor has columns for it.
+ * wh_kept_restore() gives it to the relation that has the same name by then.
+ */
+extern WhKept *wh_kept(Oid relid, TupleDesc successor);
+extern void wh_kept_restore(const WhKept *kept, Oid relid);
+
+/*
+ * Throw 2BP01 listing what depends on the relation, but for the view "ours"
+ * (InvalidOid: none); "what" as in: view "a.b".
+ */
+extern void wh_kept_check_dependents(Oid relid, Oid ours, const char *what);
+
+/* Does "now" begin with the very columns of "before"? */
+extern bool wh_columns_extend(TupleDesc before, TupleDesc now);
+
+#endif							/* WH_KEPT_H */

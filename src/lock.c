@@ -1,0 +1,178 @@
+/*
+ * lock.c
+ *		Locks that are tried, never queued for.
+ *
+ * PostgreSQL's lock queue is fair: an AccessExclusiveLock that waits behind
+ * one long reader stops every reader after it.  So such a lock is tried,
+ * given up, and tried again with back-off.  Who may lock what, and in which
+ * order, is the caller's (src/README.md has the order).
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/wait_event.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "lock.h"
+
+#define LONGEST_PAUSE 200		/* ms */
+
+/* The state of one attempt to get a lock. */
+typedef struct Patience
+{
+	instr_time	begun;
+	long		pause;			/* before the next try, ms */
+	const char *what;
+} Patience;
+
+static LOCKTAG key_tag(const char *ledger, const char *key);
+static bool try_tag(const LOCKTAG *tag);
+static void begin(Patience *patience, const char *what);
+static double elapsed_ms(const Patience *patience);
+static void pause_or_give_up(Patience *patience);
+
+bool
+wh_lock_key_try(const char *ledger, const char *key)
+{
+	LOCKTAG		tag = key_tag(ledger, key);
+
+	return try_tag(&tag);
+}
+
+double
+wh_lock_key(const char *ledger, const char *key, const char *what)
+{
+	LOCKTAG		tag = key_tag(ledger, key);
+	Patience	patience;
+
+	begin(&patience, what);
+	while (!try_tag(&tag))
+		pause_or_give_up(&patience);
+
+	return elapsed_ms(&patience);
+}
+
+double
+wh_lock_relation(Oid relid, const char *what)
+{
+	Patience	patience;
+
+	begin(&patience, what);
+	while (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+		pause_or_give_up(&patience);
+
+	return elapsed_ms(&patience);
+}
+
+int
+wh_lock_bound(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+	char		timeout[32];
+
+	/* Zero would mean no limit. */
+	snprintf(timeout, sizeof(timeout), "%d", Max(wh_lock_deadline, 1));
+	(void) set_config_option("lock_timeout", timeout,
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+
+	return nestlevel;
+}
+
+void
+wh_lock_unbound(int nestlevel)
+{
+	AtEOXact_GUC(false, nestlevel);
+}
+
+/*
+ * Make the tag of a key: the class is the ledger table's own OID, which no
+ * catalog has, the object 48 bits of a hash.  Keys that collide only wait for
+ * each other.
+ */
+static LOCKTAG
+key_tag(const char *ledger, const char *key)
+{
+	Oid			classid = get_relname_relid(ledger,
+											get_namespace_oid("_wh", false));
+	uint64		hash = hash_bytes_extended((const unsigned char *) key,
+										   (int) strlen(key), 0);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, classid,
+					   (uint32) hash, (uint16) (hash >> 32));
+
+	return tag;
+}
+
+/*
+ * Try once.  What the holder before us did to the catalogs must be seen by
+ * whoever reads them under the lock.
+ */
+static bool
+try_tag(const LOCKTAG *tag)
+{
+	if (LockAcquire(tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();
+
+	return true;
+}
+
+static void
+begin(Patience *patience, const char *what)
+{
+	INSTR_TIME_SET_CURRENT(patience->begun);
+	patience->pause = wh_lock_retry;
+	patience->what = what;
+}
+
+static double
+elapsed_ms(const Patience *patience)
+{
+	instr_time	elapsed;
+
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, patience->begun);
+
+	return INSTR_TIME_GET_MILLISEC(elapsed);
+}
+
+/*
+ * Sleep before the next try, interruptible; throw when the deadline has
+ * passed.
+ */
+static void
+pause_or_give_up(Patience *patience)
+{
+	static uint32 wait_event = 0;
+	double		left = wh_lock_deadline - elapsed_ms(patience);
+
+	if (left <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("could not lock %s", patience->what),
+				 errdetail("Other sessions have held it for %d ms (pg_warehouse.lock_deadline).",
+						   wh_lock_deadline),
+				 errhint("Nothing was changed. Run it again, or find them: SELECT pid, state, query FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE granted AND relation = ...::regclass;")));
+
+	if (wait_event == 0)
+		wait_event = wh_wait_event("WarehouseLock");
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 Max((long) Min((double) patience->pause, left), 1),
+					 wait_event);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+
+	patience->pause = Min(patience->pause * 2, LONGEST_PAUSE);
+}

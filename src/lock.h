@@ -1,0 +1,31 @@
+/*
+ * lock.h
+ *		Locks that are tried, never queued for: a writer that waits in a lock
+ *		queue stops every reader who comes after it.
+ */
+#ifndef WH_LOCK_H
+#define WH_LOCK_H
+
+/*
+ * Take the object lock of "key" in a ledger table of _wh until the end of the
+ * transaction; false at once when another session has it.  No SQL statement
+ * can take it.
+ */
+extern bool wh_lock_key_try(const char *ledger, const char *key);
+
+/*
+ * The same, and AccessExclusiveLock on a relation, tried again and again until
+ * lock_deadline: then 55P03 naming "what" (view "a.b").  Returns the
+ * milliseconds it took.
+ */
+extern double wh_lock_key(const char *ledger, const char *key, const char *what);
+extern double wh_lock_relation(Oid relid, const char *what);
+
+/*
+ * Bound the locks that DDL takes by itself: lock_timeout is lock_deadline
+ * until wh_lock_unbound() is given the level returned, or an error.
+ */
+extern int	wh_lock_bound(void);
+extern void wh_lock_unbound(int nestlevel);
+
+#endif							/* WH_LOCK_H */

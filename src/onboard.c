@@ -1,0 +1,652 @@
+/*
+ * onboard.c
+ *		_wh.add_tenant(), alter_tenant(), rename_tenant(), drop_tenant(): a
+ *		tenant's row together with all that hangs on it.
+ *
+ * The rule kept here: row, schema, ledger, password and views change in one
+ * transaction or not at all, and views stay valid throughout.  Whether the
+ * caller may allow what only a superuser may is judged before the switch to
+ * the owner; the values themselves are tenant.c's to check.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/value.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+
+#include "audit.h"
+#include "compat.h"
+#include "guc.h"
+#include "matview.h"
+#include "names.h"
+#include "published.h"
+#include "secret.h"
+#include "settings.h"
+#include "slice.h"
+#include "spi.h"
+#include "template.h"
+#include "tenant.h"
+#include "unionview.h"
+
+/* Arguments of add_tenant() and, with the last two, alter_tenant(). */
+enum
+{
+	ARG_TENANT,
+	ARG_HOST,
+	ARG_DBNAME,
+	ARG_USERNAME,
+	ARG_PORT,
+	ARG_SCHEMA_NAME,
+	ARG_SSLMODE,
+	ARG_SSLROOTCERT,
+	ARG_AUTH_METHOD,
+	ARG_TIME_ZONE,
+	ARG_MAX_CONNECTIONS,
+	ARG_DESCRIPTION,
+	ARG_SSLCERT,
+	ARG_SSLKEY,
+	ARG_OPTIONS,
+	ARG_ENABLED,
+	ARG_RESET
+};
+
+/* What drop_tenant() finds, and reports as jsonb. */
+typedef struct Leftovers
+{
+	List	   *relids;			/* materialized views to drop */
+	bool		with_schema;	/* nothing else is in the schema */
+	List	   *dropped;		/* of char *, qualified names */
+	List	   *kept;
+	int64		rows;			/* in all of them, as the ledger says */
+} Leftovers;
+
+PG_FUNCTION_INFO_V1(wh_add_tenant);
+PG_FUNCTION_INFO_V1(wh_alter_tenant);
+PG_FUNCTION_INFO_V1(wh_rename_tenant);
+PG_FUNCTION_INFO_V1(wh_drop_tenant);
+
+static void default_settings(WhTenant *tenant);
+static void take_settings(FunctionCallInfo fcinfo, WhTenant *tenant);
+static void take_text(FunctionCallInfo fcinfo, int arg, char **setting);
+static void reset_settings(ArrayType *names, WhTenant *tenant);
+static void reset_setting(const char *name, WhTenant *tenant);
+static void note_consequences(const WhTenant *old, const WhTenant *tenant);
+static List *templates_of(const WhTenant *tenant);
+static List *published_templates(const WhTenant *tenant);
+static void lock_pairs(const WhTenant *tenant);
+static void rename_schema(const char *old_schema, const char *new_schema);
+static void rename_rows(const WhTenant *tenant, const char *new_name,
+						const char *new_schema);
+static void find_leftovers(const WhTenant *tenant, bool drop_data,
+						   Leftovers *leftovers);
+static bool schema_holds_only(const char *schema, List *relations);
+static void drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers);
+static char *endpoint_json(const WhTenant *tenant);
+static char *leftovers_json(const WhTenant *tenant, bool dry_run,
+							const Leftovers *leftovers);
+static void append_json_array(StringInfo json, List *strings);
+
+/*
+ * _wh.add_tenant(tenant, host, dbname, username, ...)
+ */
+Datum
+wh_add_tenant(PG_FUNCTION_ARGS)
+{
+	bool		trusted = superuser();
+	WhTenant	tenant = {0};
+	WhRole		caller;
+
+	default_settings(&tenant);
+	take_settings(fcinfo, &tenant);
+	tenant.key = tenant.name;
+	if (tenant.schema == NULL)
+		tenant.schema = tenant.name;
+
+	wh_become_owner(&caller);
+	wh_tenant_check(&tenant, NULL, trusted);
+	wh_tenant_check_free(tenant.name, tenant.schema, NULL);
+	wh_tenant_insert(&tenant);
+	wh_matview_schema(&tenant);
+	wh_role_leave(&caller);
+
+	wh_audit("add_tenant", tenant.name, endpoint_json(&tenant));
+
+	PG_RETURN_VOID();
+}
+
+/*
+ * _wh.alter_tenant(tenant, host, dbname, username, ..., enabled, reset)
+ */
+Datum
+wh_alter_tenant(PG_FUNCTION_ARGS)
+{
+	bool		trusted = superuser();
+	char	   *name = NULL;
+	WhTenant   *old;
+	WhTenant	tenant;
+	WhRole		caller;
+
+	take_text(fcinfo, ARG_TENANT, &name);
+	wh_become_owner(&caller);
+	old = wh_tenant(name != NULL ? name : "");
+
+	tenant = *old;
+	take_settings(fcinfo, &tenant);
+	if (strcmp(tenant.schema, old->schema) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot move tenant \"%s\" to another schema", old->name),
+				 errhint("Rename both: SELECT _wh.rename_tenant(%s, %s, rename_schema => true);",
+						 quote_literal_cstr(old->name),
+						 quote_literal_cstr(tenant.schema))));
+	if (!PG_ARGISNULL(ARG_ENABLED))
+		tenant.enabled = PG_GETARG_BOOL(ARG_ENABLED);
+	if (!PG_ARGISNULL(ARG_RESET))
+		reset_settings(PG_GETARG_ARRAYTYPE_P(ARG_RESET), &tenant);
+
+	wh_tenant_check(&tenant, old, trusted);
+	wh_tenant_update(&tenant);
+	note_consequences(old, &tenant);
+	wh_role_leave(&caller);
+
+	wh_audit("alter_tenant", tenant.name, endpoint_json(&tenant));
+
+	PG_RETURN_VOID();
+}
+
+/*
+ * _wh.rename_tenant(tenant text, new_name text, rename_schema boolean)
+ */
+Datum
+wh_rename_tenant(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *new_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	bool		with_schema = PG_GETARG_BOOL(2);
+	const char *new_schema;
+	WhTenant   *tenant;
+	StringInfoData detail;
+	WhRole		caller;
+	ListCell   *lc;
+
+	wh_become_owner(&caller);
+	tenant = wh_tenant(name);
+	new_schema = with_schema ? new_name : tenant->schema;
+	wh_check_tenant_name(new_name);
+	wh_check_schema_name(new_schema);
+	wh_tenant_check_free(new_name, new_schema, tenant);
+	lock_pairs(tenant);
+
+	if (strcmp(new_schema, tenant->schema) != 0)
+		rename_schema(tenant->schema, new_schema);
+	rename_rows(tenant, new_name, new_schema);
+
+	/* The cross-tenant view says the new name. */
+	tenant = wh_tenant(new_name);
+	foreach(lc, published_templates(tenant))
+		(void) wh_unionview_all(wh_template(strVal(lfirst(lc))));
+	wh_role_leave(&caller);
+
+	initStringInfo(&detail);
+	appendStringInfoString(&detail, "{\"new_name\": ");
+	escape_json(&detail, new_name);
+	appendStringInfoString(&detail, ", \"schema_name\": ");
+	escape_json(&detail, new_schema);
+	appendStringInfoChar(&detail, '}');
+	wh_audit("rename_tenant", name, detail.data);
+
+	PG_RETURN_VOID();
+}
+
+/*
+ * _wh.drop_tenant(tenant text, drop_data boolean, dry_run boolean)
+ */
+Datum
+wh_drop_tenant(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bool		drop_data = PG_GETARG_BOOL(1);
+	bool		dry_run = PG_GETARG_BOOL(2);
+	Leftovers	leftovers = {0};
+	WhTenant   *tenant;
+	char	   *report;
+	WhRole		caller;
+
+	wh_become_owner(&caller);
+	tenant = wh_tenant(name);
+	if (!dry_run)
+		lock_pairs(tenant);
+
+	find_leftovers(tenant, drop_data, &leftovers);
+	report = leftovers_json(tenant, dry_run, &leftovers);
+	if (!dry_run)
+		drop_leftovers(tenant, &leftovers);
+	wh_role_leave(&caller);
+
+	if (!dry_run)
+		wh_audit("drop_tenant", name, report);
+
+	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(report)));
+}
+
+static void
+default_settings(WhTenant *tenant)
+{
+	tenant->port = 5432;
+	tenant->sslmode = "verify-full";
+	tenant->auth_method = "password";
+	tenant->time_zone = "UTC";
+	tenant->max_connections = 2;
+	tenant->options = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+	tenant->enabled = true;
+}
+
+/*
+ * Take the settings that were given; NULL leaves what is there.
+ */
+static void
+take_settings(FunctionCallInfo fcinfo, WhTenant *tenant)
+{
+	take_text(fcinfo, ARG_TENANT, &tenant->name);
+	if (tenant->name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("name of the tenant must not be null"),
+				 errhint("Give it as the first argument.")));
+	take_text(fcinfo, ARG_HOST, &tenant->host);
+	take_text(fcinfo, ARG_DBNAME, &tenant->dbname);
+	take_text(fcinfo, ARG_USERNAME, &tenant->username);
+	if (!PG_ARGISNULL(ARG_PORT))
+		tenant->port = PG_GETARG_INT32(ARG_PORT);
+	take_text(fcinfo, ARG_SCHEMA_NAME, &tenant->schema);
+	take_text(fcinfo, ARG_SSLMODE, &tenant->sslmode);
+	take_text(fcinfo, ARG_SSLROOTCERT, &tenant->sslrootcert);
+	take_text(fcinfo, ARG_AUTH_METHOD, &tenant->auth_method);
+	take_text(fcinfo, ARG_TIME_ZONE, &tenant->time_zone);
+	if (!PG_ARGISNULL(ARG_MAX_CONNECTIONS))
+		tenant->max_connections = PG_GETARG_INT32(ARG_MAX_CONNECTIONS);
+	take_text(fcinfo, ARG_DESCRIPTION, &tenant->description);
+	take_text(fcinfo, ARG_SSLCERT, &tenant->sslcert);
+	take_text(fcinfo, ARG_SSLKEY, &tenant->sslkey);
+	if (!PG_ARGISNULL(ARG_OPTIONS))
+		tenant->options = PG_GETARG_JSONB_P(ARG_OPTIONS);
+}
+
+static void
+take_text(FunctionCallInfo fcinfo, int arg, char **setting)
+{
+	if (!PG_ARGISNULL(arg))
+		*setting = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+static void
+reset_settings(ArrayType *names, WhTenant *tenant)
+{
+	Datum	   *elems;
+	bool	   *nulls;
+	int			nelems;
+
+	deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elems, &nulls, &nelems);
+	for (int i = 0; i < nelems; i++)
+	{
+		if (!nulls[i])
+			reset_setting(TextDatumGetCString(elems[i]), tenant);
+	}
+}
+
+/*
+ * Put one setting back to its default.
+ */
+static void
+reset_setting(const char *name, WhTenant *tenant)
+{
+#define SETTING(field) \
+	{#field, offsetof(WhTenant, field), sizeof(((WhTenant *) NULL)->field)}
+	static const struct
+	{
+		const char *name;
+		Size		offset;
+		Size		size;
+	}			settings[] = {
+		SETTING(port), SETTING(sslmode), SETTING(sslrootcert), SETTING(sslcert),
+		SETTING(sslkey), SETTING(auth_method), SETTING(time_zone),
+		SETTING(max_connections), SETTING(description), SETTING(options),
+		SETTING(enabled)
+	};
+#undef SETTING
+	WhTenant	defaults = {0};
+
+	default_settings(&defaults);
+	for (Size i = 0; i < lengthof(settings); i++)
+	{
+		if (strcmp(name, settings[i].name) != 0)
+			continue;
+		memcpy((char *) tenant + settings[i].offset,
+			   (char *) &defaults + settings[i].offset,
+			   settings[i].size);
+		return;
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("cannot reset \"%s\" of tenant \"%s\"", name, tenant->name),
+			 errhint("With a default are port, sslmode, sslrootcert, sslcert, sslkey, "
+					 "auth_method, time_zone, max_connections, description, options "
+					 "and enabled.")));
+}
+
+/*
+ * Do and tell what follows from a change.
+ */
+static void
+note_consequences(const WhTenant *old, const WhTenant *tenant)
+{
+	if (!wh_secret_fits(old, tenant) && wh_secret_exists(old))
+	{
+		wh_secret_drop(old);
+		ereport(NOTICE,
+				(errmsg("password of tenant \"%s\" was dropped", tenant->name),
+				 errdetail("It was sealed for another endpoint."),
+				 errhint("SELECT _wh.set_tenant_password(%s, '...');",
+						 quote_literal_cstr(tenant->name))));
+	}
+	if (strcmp(old->time_zone, tenant->time_zone) != 0 &&
+		wh_slices(NULL, tenant->name) != NIL)
+		ereport(NOTICE,
+				(errmsg("days of tenant \"%s\" now begin in time zone %s",
+						tenant->name, tenant->time_zone),
+				 errdetail("Slices loaded before keep the days of %s until they are refreshed.",
+						   old->time_zone),
+				 errhint("SELECT _wh.rebuild_entire_warehouse(tenants => ARRAY[%s]);",
+						 quote_literal_cstr(tenant->name))));
+}
+
+/*
+ * List the names of the templates that have, or may at any moment get, a
+ * relation or view for the tenant; as String nodes.
+ */
+static List *
+templates_of(const WhTenant *tenant)
+{
+	List	   *names = published_templates(tenant);
+	ListCell   *lc;
+
+	foreach(lc, wh_slices(NULL, tenant->name))
+		names = list_append_unique(names,
+								   makeString(((WhSlice *) lfirst(lc))->template_name));
+	foreach(lc, wh_templates_enabled())
+	{
+		WhTemplate *tmpl = (WhTemplate *) lfirst(lc);
+
+		if (wh_template_applies(tmpl, tenant))
+			names = list_append_unique(names, makeString(tmpl->name));
+	}
+
+	return names;
+}
+
+static List *
+published_templates(const WhTenant *tenant)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, wh_published(NULL, tenant->name))
+		names = list_append_unique(names,
+								   makeString(((WhPublished *) lfirst(lc))->template_name));
+
+	return names;
+}
+
+/*
+ * Keep refreshes of the tenant out until the end of the transaction.
+ */
+static void
+lock_pairs(const WhTenant *tenant)
+{
+	ListCell   *lc;
+
+	foreach(lc, templates_of(tenant))
+	{
+		const char *template_name = strVal(lfirst(lc));
+
+		if (!wh_slice_try_lock(template_name, tenant->name))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("tenant \"%s\" is being refreshed", tenant->name),
+					 errdetail("Tenant \"%s\", template \"%s\".",
+							   tenant->name, template_name),
+					 errhint("Call again when that run is over: SELECT * FROM _wh.extract_runs WHERE status = 'extracting';")));
+	}
+}
+
+static void
+rename_schema(const char *old_schema, const char *new_schema)
+{
+	if (OidIsValid(get_namespace_oid(new_schema, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("schema \"%s\" already exists", new_schema),
+				 errhint("Choose another name, or leave the schema as it is.")));
+	if (!OidIsValid(get_namespace_oid(old_schema, true)))
+		return;
+
+	wh_ddl(psprintf("ALTER SCHEMA %s RENAME TO %s",
+					quote_identifier(old_schema), quote_identifier(new_schema)));
+}
+
+/*
+ * Write the new names wherever the old ones are.  These statements stand
+ * together, not with their tables, so that none is forgotten.
+ */
+static void
+rename_rows(const WhTenant *tenant, const char *new_name, const char *new_schema)
+{
+	static const char *const statements[] = {
+		"UPDATE _wh.slices SET tenant_name = $2,"
+		" relation_schema = CASE relation_schema WHEN $3 THEN $4 ELSE relation_schema END"
+		" WHERE tenant_name = $1",
+
+		"UPDATE _wh.published_views SET tenant_name = $2,"
+		" view_schema = CASE view_schema WHEN $3 THEN $4 ELSE view_schema END"
+		" WHERE tenant_name = $1",
+
+		"UPDATE _wh.extract_runs SET tenant_name = $2,"
+		" table_name = CASE table_name WHEN $3 || '.' || template_name"
+		" THEN $4 || '.' || template_name ELSE table_name END"
+		" WHERE tenant_name = $1",
+
+		"UPDATE _wh.mv_templates SET tenants = array_replace(tenants, $1, $2)"
+		" WHERE $1 = ANY (tenants)"
+	};
+	WhArg		args[] = {
+		wh_text(tenant->name), wh_text(new_name),
+		wh_name(tenant->schema), wh_name(new_schema)
+	};
+
+	wh_tenant_rename(tenant, new_name, new_schema);
+	for (Size i = 0; i < lengthof(statements); i++)
+		(void) wh_ledger(statements[i], args, lengthof(args));
+}
+
+/*
+ * Find what the tenant has, and what becomes of it.  Views always go; a
+ * relation that is not ours, or no materialized view, always stays.
+ */
+static void
+find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
+{
+	List	   *names = NIL;	/* those in the tenant's schema that go */
+	List	   *seen = NIL;
+	Oid			nspid = get_namespace_oid(tenant->schema, true);
+	ListCell   *lc;
+
+	foreach(lc, wh_published(NULL, tenant->name))
+	{
+		WhPublished *view = (WhPublished *) lfirst(lc);
+
+		leftovers->dropped =
+			lappend(leftovers->dropped,
+					quote_qualified_identifier(view->view_schema, view->view_name));
+		names = lappend(names, view->view_name);
+	}
+
+	foreach(lc, wh_slices(NULL, tenant->name))
+	{
+		WhSlice    *slice = (WhSlice *) lfirst(lc);
+		Oid			relid = wh_slice_relid(slice);
+		char	   *name = quote_qualified_identifier(slice->relation_schema,
+													  slice->relation_name);
+
+		leftovers->rows += Max(slice->row_count, 0);
+		if (!OidIsValid(relid) || list_member_oid(seen, relid))
+			continue;
+		seen = lappend_oid(seen, relid);
+
+		if (drop_data && get_rel_relkind(relid) == RELKIND_MATVIEW &&
+			wh_class_ownercheck(relid, GetUserId()))
+		{
+			leftovers->relids = lappend_oid(leftovers->relids, relid);
+			leftovers->dropped = lappend(leftovers->dropped, name);
+			names = lappend(names, slice->relation_name);
+		}
+		else
+			leftovers->kept = lappend(leftovers->kept, name);
+	}
+
+	if (!OidIsValid(nspid))
+		return;
+	leftovers->with_schema = drop_data &&
+		wh_namespace_ownercheck(nspid, GetUserId()) &&
+		schema_holds_only(tenant->schema, names);
+	if (leftovers->with_schema)
+		leftovers->dropped = lappend(leftovers->dropped,
+									 unconstify(char *, quote_identifier(tenant->schema)));
+	else
+		leftovers->kept = lappend(leftovers->kept,
+								  unconstify(char *, quote_identifier(tenant->schema)));
+}
+
+/*
+ * Would the schema be empty without these relations?  What depends on a schema
+ * says what is in it, be it a relation, a type or a function.
+ */
+static bool
+schema_holds_only(const char *schema, List *relations)
+{
+	WhArg		args[] = {wh_text(schema), wh_text_array(relations)};
+	uint64		others;
+
+	SPI_connect();
+	others = wh_spi(SPI_OK_SELECT,
+					"SELECT FROM pg_catalog.pg_depend AS d"
+					" JOIN pg_catalog.pg_namespace AS n"
+					"   ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+					"  AND d.refobjid = n.oid AND d.deptype = 'n'"
+					" LEFT JOIN pg_catalog.pg_class AS c"
+					"   ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+					"  AND d.objid = c.oid"
+					" WHERE n.nspname = $1"
+					" AND (c.relname = ANY ($2)) IS NOT TRUE LIMIT 1",
+					args, lengthof(args));
+	SPI_finish();
+
+	return others == 0;
+}
+
+/*
+ * Take the tenant out of the views, then out of everything else.  Templates
+ * that name it keep the name: without it, their list could be empty, and that
+ * means every tenant.
+ */
+static void
+drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers)
+{
+	ListCell   *lc;
+
+	foreach(lc, published_templates(tenant))
+		wh_unionview_detach(wh_template(strVal(lfirst(lc))), tenant);
+
+	/* A reader that still holds one of them must not be waited for for ever. */
+	(void) set_config_option("lock_timeout", psprintf("%d", Max(wh_lock_deadline, 1)),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	foreach(lc, leftovers->relids)
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		wh_ddl(psprintf("DROP MATERIALIZED VIEW %s",
+						quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												   get_rel_name(relid))));
+	}
+	if (leftovers->with_schema)
+		wh_ddl(psprintf("DROP SCHEMA %s", quote_identifier(tenant->schema)));
+
+	(void) wh_slices_forget(NULL, tenant->name);
+	wh_published_forget(NULL, tenant->name);
+	wh_tenant_delete(tenant);
+}
+
+static char *
+endpoint_json(const WhTenant *tenant)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"host\": ");
+	escape_json(&json, tenant->host);
+	appendStringInfo(&json, ", \"port\": %d, \"dbname\": ", tenant->port);
+	escape_json(&json, tenant->dbname);
+	appendStringInfoString(&json, ", \"username\": ");
+	escape_json(&json, tenant->username);
+	appendStringInfoString(&json, ", \"sslmode\": ");
+	escape_json(&json, tenant->sslmode);
+	appendStringInfoString(&json, ", \"auth_method\": ");
+	escape_json(&json, tenant->auth_method);
+	appendStringInfo(&json, ", \"enabled\": %s}", tenant->enabled ? "true" : "false");
+
+	return json.data;
+}
+
+static char *
+leftovers_json(const WhTenant *tenant, bool dry_run, const Leftovers *leftovers)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"tenant\": ");
+	escape_json(&json, tenant->name);
+	appendStringInfo(&json, ", \"dry_run\": %s, \"dropped\": ", dry_run ? "true" : "false");
+	append_json_array(&json, leftovers->dropped);
+	appendStringInfoString(&json, ", \"kept\": ");
+	append_json_array(&json, leftovers->kept);
+	appendStringInfo(&json, ", \"rows\": " INT64_FORMAT "}", leftovers->rows);
+
+	return json.data;
+}
+
+static void
+append_json_array(StringInfo json, List *strings)
+{
+	ListCell   *lc;
+
+	appendStringInfoChar(json, '[');
+	foreach(lc, strings)
+	{
+		if (lc != list_head(strings))
+			appendStringInfoString(json, ", ");
+		escape_json(json, (const char *) lfirst(lc));
+	}
+	appendStringInfoChar(json, ']');
+}

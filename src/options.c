@@ -1,0 +1,337 @@
+/*
+ * options.c
+ *		The options of a template, checked and read.
+ *
+ * Every key has one line in the table below: its shape and whether it is
+ * built.  A key that nobody reads is refused rather than kept, so that a
+ * stored option always means something.  Knows no table and no role: whether
+ * a tablespace exists is found out when it is used.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/numeric.h"
+
+#include "options.h"
+
+#define DEFAULT_MAX_FIELD_BYTES (INT64CONST(64) * 1024 * 1024)
+
+typedef enum Shape
+{
+	SHAPE_BOOLEAN,
+	SHAPE_COUNT,				/* whole number, 1 or more */
+	SHAPE_COUNTS,				/* array of these */
+	SHAPE_FRACTION,				/* number from 0 to 1 */
+	SHAPE_DATE,					/* "YYYY-MM-DD" */
+	SHAPE_STRING,				/* not empty; names and intervals too */
+	SHAPE_STRINGS,
+	SHAPE_OBJECT,
+	SHAPE_CONFLICT,				/* "update" or "nothing" */
+	SHAPE_LAYOUT				/* "union" or "expand" */
+} Shape;
+
+typedef struct Option
+{
+	const char *name;
+	Shape		shape;
+	bool		built;
+} Option;
+
+static const Option known[] = {
+	{"access_method", SHAPE_STRING, false},
+	{"after_create", SHAPE_STRING, false},
+	{"archive", SHAPE_BOOLEAN, false},
+	{"archive_required", SHAPE_BOOLEAN, false},
+	{"archive_retention", SHAPE_STRING, false},
+	{"daily_retention", SHAPE_STRING, false},
+	{"daily_tablespace", SHAPE_STRING, true},
+	{"depends_on", SHAPE_STRINGS, false},
+	{"freshness_target", SHAPE_STRING, false},
+	{"frozen", SHAPE_BOOLEAN, true},
+	{"max_bytes", SHAPE_COUNT, true},
+	{"max_field_bytes", SHAPE_COUNT, true},
+	{"max_rows", SHAPE_COUNT, true},
+	{"max_shrink", SHAPE_FRACTION, false},
+	{"monthly_retention", SHAPE_STRING, false},
+	{"on_conflict", SHAPE_CONFLICT, false},
+	{"overlap", SHAPE_STRING, false},
+	{"public_view", SHAPE_BOOLEAN, true},
+	{"recheck_days", SHAPE_COUNTS, false},
+	{"shrink_min_rows", SHAPE_COUNT, false},
+	{"start_date", SHAPE_DATE, true},
+	{"storage_options", SHAPE_OBJECT, false},
+	{"tablespace", SHAPE_STRING, false},
+	{"view_layout", SHAPE_LAYOUT, true},
+};
+
+static const char *const shape_hints[] = {
+	[SHAPE_BOOLEAN] = "Give true or false.",
+	[SHAPE_COUNT] = "Give a whole number from 1 on.",
+	[SHAPE_COUNTS] = "Give an array of whole numbers from 1 on.",
+	[SHAPE_FRACTION] = "Give a number from 0 to 1.",
+	[SHAPE_DATE] = "Give a date as \"YYYY-MM-DD\".",
+	[SHAPE_STRING] = "Give a string.",
+	[SHAPE_STRINGS] = "Give an array of strings.",
+	[SHAPE_OBJECT] = "Give an object.",
+	[SHAPE_CONFLICT] = "Give \"update\" or \"nothing\".",
+	[SHAPE_LAYOUT] = "Give \"union\" or \"expand\".",
+};
+
+static void check_option(const char *name, JsonbValue *value);
+static const Option *find_option(const char *name);
+static char *known_names(void);
+static bool has_shape(JsonbValue *value, Shape shape);
+static bool has_elements(JsonbValue *value, Shape shape);
+static bool is_count(JsonbValue *value);
+static bool is_fraction(JsonbValue *value);
+static bool is_string(JsonbValue *value, const char *wanted);
+static bool parse_date(JsonbValue *value, DateADT *date);
+static JsonbValue *get(Jsonb *json, const char *name);
+static bool get_bool(Jsonb *json, const char *name, bool if_missing);
+static int64 get_count(Jsonb *json, const char *name, int64 if_missing);
+
+/*
+ * Check the options and read them; see options.h.
+ */
+void
+wh_options_read(Jsonb *json, WhOptions *options)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+	JsonbValue *found;
+
+	if (!JB_ROOT_IS_OBJECT(json))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options of a template must be a JSON object"),
+				 errhint("Give them as '{\"frozen\": true}'.")));
+
+	it = JsonbIteratorInit(&json->root);
+	(void) JsonbIteratorNext(&it, &key, false);
+	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY)
+	{
+		(void) JsonbIteratorNext(&it, &value, true);
+		check_option(pnstrdup(key.val.string.val, key.val.string.len), &value);
+	}
+	Assert(token == WJB_END_OBJECT);
+
+	found = get(json, "start_date");
+	options->has_start_date = found != NULL;
+	options->start_date = 0;
+	if (found != NULL)
+		(void) parse_date(found, &options->start_date);
+
+	options->frozen = get_bool(json, "frozen", false);
+	options->public_view = get_bool(json, "public_view", true);
+	options->max_rows = get_count(json, "max_rows", 0);
+	options->max_bytes = get_count(json, "max_bytes", 0);
+	options->max_field_bytes = get_count(json, "max_field_bytes",
+										 DEFAULT_MAX_FIELD_BYTES);
+
+	found = get(json, "daily_tablespace");
+	options->daily_tablespace = found == NULL ? NULL :
+		pnstrdup(found->val.string.val, found->val.string.len);
+}
+
+static void
+check_option(const char *name, JsonbValue *value)
+{
+	const Option *option = find_option(name);
+
+	if (option == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" does not exist", name),
+				 errhint("The options of a template are %s.", known_names())));
+	if (!has_shape(value, option->shape))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" has an invalid value", name),
+				 errhint("%s", shape_hints[option->shape])));
+	if (!option->built)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("option \"%s\" is not built yet", name),
+				 errhint("Leave it out.")));
+	if (option->shape == SHAPE_LAYOUT && !is_string(value, "union"))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("view_layout \"expand\" is not built yet"),
+				 errhint("Use \"union\", or leave the option out.")));
+}
+
+static const Option *
+find_option(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(known); i++)
+	{
+		if (strcmp(known[i].name, name) == 0)
+			return &known[i];
+	}
+
+	return NULL;
+}
+
+static char *
+known_names(void)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < (int) lengthof(known); i++)
+		appendStringInfo(&names, "%s%s", i == 0 ? "" : ", ", known[i].name);
+
+	return names.data;
+}
+
+static bool
+has_shape(JsonbValue *value, Shape shape)
+{
+	DateADT		date;
+
+	switch (shape)
+	{
+		case SHAPE_BOOLEAN:
+			return value->type == jbvBool;
+		case SHAPE_COUNT:
+			return is_count(value);
+		case SHAPE_COUNTS:
+			return has_elements(value, SHAPE_COUNT);
+		case SHAPE_FRACTION:
+			return is_fraction(value);
+		case SHAPE_DATE:
+			return parse_date(value, &date);
+		case SHAPE_STRING:
+			return value->type == jbvString && value->val.string.len > 0;
+		case SHAPE_STRINGS:
+			return has_elements(value, SHAPE_STRING);
+		case SHAPE_OBJECT:
+			return value->type == jbvBinary &&
+				JsonContainerIsObject(value->val.binary.data);
+		case SHAPE_CONFLICT:
+			return is_string(value, "update") || is_string(value, "nothing");
+		case SHAPE_LAYOUT:
+			return is_string(value, "union") || is_string(value, "expand");
+	}
+
+	return false;
+}
+
+/*
+ * Is the value an array whose elements all have the shape?
+ */
+static bool
+has_elements(JsonbValue *value, Shape shape)
+{
+	JsonbIterator *it;
+	JsonbValue	element;
+
+	if (value->type != jbvBinary ||
+		!JsonContainerIsArray(value->val.binary.data))
+		return false;
+
+	it = JsonbIteratorInit(value->val.binary.data);
+	(void) JsonbIteratorNext(&it, &element, false);
+	while (JsonbIteratorNext(&it, &element, true) == WJB_ELEM)
+	{
+		if (!has_shape(&element, shape))
+			return false;
+	}
+
+	return true;
+}
+
+/*
+ * Is the value a whole number that fits an int64, and at least 1?
+ */
+static bool
+is_count(JsonbValue *value)
+{
+	char	   *text;
+
+	if (value->type != jbvNumeric)
+		return false;
+	text = numeric_normalize(value->val.numeric);
+
+	return strspn(text, "0123456789") == strlen(text) &&
+		strlen(text) <= 18 && strcmp(text, "0") != 0;
+}
+
+static bool
+is_fraction(JsonbValue *value)
+{
+	double		number;
+
+	if (value->type != jbvNumeric)
+		return false;
+	number = DatumGetFloat8(DirectFunctionCall1(numeric_float8,
+												NumericGetDatum(value->val.numeric)));
+
+	return number >= 0 && number <= 1;
+}
+
+static bool
+is_string(JsonbValue *value, const char *wanted)
+{
+	return value->type == jbvString &&
+		value->val.string.len == (int) strlen(wanted) &&
+		memcmp(value->val.string.val, wanted, strlen(wanted)) == 0;
+}
+
+/*
+ * Read a date written as YYYY-MM-DD.  Not date_in(): that goes by DateStyle,
+ * and takes "now" and "infinity".
+ */
+static bool
+parse_date(JsonbValue *value, DateADT *date)
+{
+	char	   *text;
+	struct pg_tm tm = {0};
+
+	if (value->type != jbvString || value->val.string.len != 10)
+		return false;
+	text = pnstrdup(value->val.string.val, value->val.string.len);
+	for (int i = 0; i < 10; i++)
+	{
+		if (i == 4 || i == 7 ? text[i] != '-' : (text[i] < '0' || text[i] > '9'))
+			return false;
+	}
+
+	tm.tm_year = atoi(text);
+	tm.tm_mon = atoi(text + 5);
+	tm.tm_mday = atoi(text + 8);
+	if (ValidateDate(DTK_DATE_M, false, false, false, &tm) != 0)
+		return false;
+	*date = date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
+
+	return true;
+}
+
+static JsonbValue *
+get(Jsonb *json, const char *name)
+{
+	return getKeyJsonValueFromContainer(&json->root, name, strlen(name), NULL);
+}
+
+static bool
+get_bool(Jsonb *json, const char *name, bool if_missing)
+{
+	JsonbValue *value = get(json, name);
+
+	return value == NULL ? if_missing : value->val.boolean;
+}
+
+static int64
+get_count(Jsonb *json, const char *name, int64 if_missing)
+{
+	JsonbValue *value = get(json, name);
+
+	if (value == NULL)
+		return if_missing;
+
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8,
+											 NumericGetDatum(value->val.numeric)));
+}

@@ -1,0 +1,30 @@
+/*
+ * parse.h
+ *		PostgreSQL's raw parser for text of templates.
+ */
+#ifndef WH_PARSE_H
+#define WH_PARSE_H
+
+#include "nodes/pg_list.h"
+
+/* What a syntax error is shown against. */
+typedef struct WhParsedText
+{
+	const char *shown;			/* the text as the user wrote it */
+	int			prefix;			/* characters that we put before it */
+	const char *hint;			/* what may be behind an error; NULL: nothing */
+} WhParsedText;
+
+/* Parse to RawStmts; syntax errors are 42601 with their place in text->shown. */
+extern List *wh_parse(const char *sql, const WhParsedText *text);
+
+/* Pin a setting until the end of the caller's GUC nest level. */
+extern void wh_pin(const char *name, const char *value);
+
+/*
+ * Return the identifier that the text begins with by the scanner's rules, but
+ * whole: the scanner cuts at 63 bytes.
+ */
+extern char *wh_read_identifier(const char *text);
+
+#endif							/* WH_PARSE_H */

@@ -1,0 +1,242 @@
+/*
+ * slice.c
+ *		_wh.slices: the coverage ledger.
+ *
+ * The only file that names that table.  Rows are read as the owner and
+ * written as the installer; whether the relation behind a row is there and
+ * fit to be read is asked of the catalogs each time, since people drop things.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "lock.h"
+#include "slice.h"
+#include "spi.h"
+
+#define SLICE_COLUMNS \
+	"template_name, tenant_name, period_kind, period_start," \
+	" relation_schema, relation_name, state, row_count, size_bytes," \
+	" as_of, last_refresh, method, run_id, template_version"
+
+static List *read_slices(const char *sql, const WhArg *args, int nargs);
+static WhSlice *read_slice(uint64 row);
+static WhArg timestamptz_or_null(TimestampTz at);
+
+WhSlice *
+wh_slice_find(const char *template_name, const char *tenant,
+			  const WhPeriod *period)
+{
+	WhArg		args[4];
+	List	   *slices;
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(period->start);
+	args[3] = wh_text(wh_period_kind_name(period->kind));
+	slices = read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+						 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+						 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+						 " AND period_start OPERATOR(pg_catalog.=) $3"
+						 " AND period_kind OPERATOR(pg_catalog.=) $4",
+						 args, lengthof(args));
+
+	return slices == NIL ? NULL : (WhSlice *) linitial(slices);
+}
+
+WhSlice *
+wh_slice_covering(const char *template_name, const char *tenant, DateADT day)
+{
+	WhArg		args[3];
+	List	   *slices;
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(day);
+	slices = read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+						 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+						 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+						 " AND period_kind OPERATOR(pg_catalog.<>) 'whole'"
+						 " AND period_start OPERATOR(pg_catalog.<=) $3"
+						 " AND period_end OPERATOR(pg_catalog.>) $3",
+						 args, lengthof(args));
+
+	return slices == NIL ? NULL : (WhSlice *) linitial(slices);
+}
+
+List *
+wh_slices(const char *template_name, const char *tenant)
+{
+	WhArg		args[2];
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+
+	return read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+					   " WHERE ($1 IS NULL OR"
+					   " template_name OPERATOR(pg_catalog.=) $1)"
+					   " AND ($2 IS NULL OR"
+					   " tenant_name OPERATOR(pg_catalog.=) $2)"
+					   " ORDER BY tenant_name COLLATE \"C\","
+					   " template_name COLLATE \"C\", period_start",
+					   args, lengthof(args));
+}
+
+/*
+ * Insert or replace the row.  A content hash that was computed for other rows
+ * goes with them.
+ */
+void
+wh_slice_put(const WhSlice *slice)
+{
+	WhArg		args[15];
+	int			n = 0;
+
+	args[n++] = wh_text(slice->template_name);
+	args[n++] = wh_text(slice->tenant_name);
+	args[n++] = wh_text(wh_period_kind_name(slice->period.kind));
+	args[n++] = wh_date(slice->period.start);
+	args[n++] = wh_date(slice->period.end);
+	args[n++] = wh_name(slice->relation_schema);
+	args[n++] = wh_name(slice->relation_name);
+	args[n++] = wh_text(slice->state);
+	args[n++] = wh_int8(slice->row_count);
+	args[n++] = wh_int8(slice->size_bytes);
+	args[n++] = timestamptz_or_null(slice->as_of);
+	args[n++] = timestamptz_or_null(slice->last_refresh);
+	args[n++] = wh_text(slice->method);
+	args[n++] = slice->run_id != 0 ? wh_int8(slice->run_id) : wh_null(INT8OID);
+	args[n++] = wh_int4(slice->template_version);
+
+	(void) wh_ledger("INSERT INTO _wh.slices AS s (template_name, tenant_name,"
+					 " period_kind, period_start, period_end,"
+					 " relation_schema, relation_name, state, row_count,"
+					 " size_bytes, as_of, last_refresh, method, run_id,"
+					 " template_version)"
+					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
+					 " $12, $13, $14, $15)"
+					 " ON CONFLICT (template_name, tenant_name, period_start,"
+					 " period_kind) DO UPDATE SET"
+					 " relation_schema = excluded.relation_schema,"
+					 " relation_name = excluded.relation_name,"
+					 " state = excluded.state,"
+					 " row_count = excluded.row_count,"
+					 " size_bytes = excluded.size_bytes,"
+					 " content_hash = NULL,"
+					 " as_of = excluded.as_of,"
+					 " last_refresh = excluded.last_refresh,"
+					 " method = excluded.method,"
+					 " run_id = excluded.run_id,"
+					 " template_version = excluded.template_version",
+					 args, n);
+}
+
+int64
+wh_slices_forget(const char *template_name, const char *tenant)
+{
+	WhArg		args[2];
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+
+	return wh_ledger("DELETE FROM _wh.slices"
+					 " WHERE ($1 IS NULL OR"
+					 " template_name OPERATOR(pg_catalog.=) $1)"
+					 " AND ($2 IS NULL OR"
+					 " tenant_name OPERATOR(pg_catalog.=) $2)",
+					 args, lengthof(args));
+}
+
+Oid
+wh_slice_relid(const WhSlice *slice)
+{
+	Oid			nspid = get_namespace_oid(slice->relation_schema, true);
+
+	if (!OidIsValid(nspid))
+		return InvalidOid;
+
+	return get_relname_relid(slice->relation_name, nspid);
+}
+
+bool
+wh_slice_is_populated(const WhSlice *slice)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID,
+										ObjectIdGetDatum(wh_slice_relid(slice)));
+	bool		populated;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	populated = ((Form_pg_class) GETSTRUCT(tuple))->relispopulated;
+	ReleaseSysCache(tuple);
+
+	return populated;
+}
+
+bool
+wh_slice_try_lock(const char *template_name, const char *tenant)
+{
+	return wh_lock_key_try("slices",
+						   psprintf("%s\1%s", template_name, tenant));
+}
+
+/*
+ * Run a query for SLICE_COLUMNS and return its rows, in CurrentMemoryContext.
+ */
+static List *
+read_slices(const char *sql, const WhArg *args, int nargs)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *slices = NIL;
+	uint64		rows;
+
+	SPI_connect();
+	rows = wh_spi(SPI_OK_SELECT, sql, args, nargs);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < rows; row++)
+		slices = lappend(slices, read_slice(row));
+
+	SPI_finish();
+
+	return slices;
+}
+
+static WhSlice *
+read_slice(uint64 row)
+{
+	WhSlice    *slice = (WhSlice *) palloc0(sizeof(WhSlice));
+	int			col = 1;
+	WhPeriodKind kind;
+
+	slice->template_name = wh_col_text(row, col++);
+	slice->tenant_name = wh_col_text(row, col++);
+	kind = wh_period_kind_parse(wh_col_text(row, col++));
+	slice->period = wh_period_make(kind, wh_col_date(row, col++));
+	slice->relation_schema = wh_col_text(row, col++);
+	slice->relation_name = wh_col_text(row, col++);
+	slice->state = wh_col_text(row, col++);
+	slice->row_count = wh_col_int8(row, col++, 0);
+	slice->size_bytes = wh_col_int8(row, col++, 0);
+	slice->as_of = wh_col_timestamptz(row, col++, DT_NOBEGIN);
+	slice->last_refresh = wh_col_timestamptz(row, col++, DT_NOBEGIN);
+	slice->method = wh_col_text(row, col++);
+	slice->run_id = wh_col_int8(row, col++, 0);
+	slice->template_version = wh_col_int4(row, col++, 0);
+
+	return slice;
+}
+
+static WhArg
+timestamptz_or_null(TimestampTz at)
+{
+	return TIMESTAMP_IS_NOBEGIN(at) ? wh_null(TIMESTAMPTZOID)
+		: wh_timestamptz(at);
+}

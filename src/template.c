@@ -1,0 +1,593 @@
+/*
+ * template.c
+ *		_wh.mv_templates: one row per query; looked up, checked and written.
+ *
+ * The only file that names the table.  A row is checked by the same code
+ * whether it comes from _wh.add_template() or from a plain INSERT, and the
+ * check looks at nothing but the row itself and the type catalog, so that a
+ * dump restores in any order.  What the text of a template may be is gate's
+ * to say, what its options may be options'.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "gate.h"
+#include "names.h"
+#include "options.h"
+#include "spi.h"
+#include "template.h"
+
+#define MAX_LOOKBACK_DAYS 3700
+
+PG_FUNCTION_INFO_V1(wh_template_trigger);
+
+static List *read_templates(const char *where, const char *name);
+static WhTemplate *from_tuple(HeapTuple tuple, TupleDesc desc);
+static char *text_field(HeapTuple tuple, TupleDesc desc, const char *name);
+static Datum field(HeapTuple tuple, TupleDesc desc, const char *name,
+				   bool *isnull);
+static List *list_field(HeapTuple tuple, TupleDesc desc, const char *name);
+static bool breaks_not_null(HeapTuple tuple, TupleDesc desc);
+static bool text_differs(HeapTuple a, HeapTuple b, TupleDesc desc,
+						 const char *name);
+static void complete(WhTemplate *tmpl);
+static void check(WhTemplate *tmpl);
+static void check_words(const WhTemplate *tmpl);
+static void check_word(const char *setting, const char *value,
+					   const char *const *words, int nwords);
+static void check_columns(const WhTemplate *tmpl);
+static Form_pg_attribute column_of(const WhTemplate *tmpl, const char *setting,
+								   const char *name);
+static void guarded(void (*work) (WhTemplate *tmpl), WhTemplate *tmpl);
+static void name_template(void *arg);
+static void to_args(const WhTemplate *tmpl, WhArg *args);
+
+/* Parameters of the statements that write a whole row. */
+#define TEMPLATE_ARGS 16
+
+/*
+ * Trigger on _wh.mv_templates, before each row: check the row, and on UPDATE
+ * raise the version where the text that slices are made from changes.  Values
+ * that the statement gives are kept, so that a restore gives equal rows.
+ */
+Datum
+wh_template_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	HeapTuple	old;
+	HeapTuple	new;
+	WhTemplate *tmpl;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("template trigger was not called by a trigger")));
+
+	desc = RelationGetDescr(trigger->tg_relation);
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+	{
+		new = trigger->tg_trigtuple;
+		old = NULL;
+	}
+	else
+	{
+		new = trigger->tg_newtuple;
+		old = trigger->tg_trigtuple;
+	}
+
+	if (text_field(new, desc, "template_name") != NULL &&
+		text_field(new, desc, "column_definitions") == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("template \"%s\" has no column definitions",
+						text_field(new, desc, "template_name")),
+				 errhint("Give them, or let _wh.add_template() ask a tenant for them.")));
+
+	/* The table's own constraints refuse any other NULL. */
+	if (breaks_not_null(new, desc))
+		return PointerGetDatum(new);
+
+	tmpl = from_tuple(new, desc);
+	guarded(check, tmpl);
+	if (old == NULL)
+		return PointerGetDatum(new);
+
+	if (text_differs(old, new, desc, "template_name"))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("template \"%s\" cannot be renamed",
+						text_field(old, desc, "template_name")),
+				 errdetail("Its relations and its history carry the name."),
+				 errhint("Add a new template, or set the description.")));
+
+	if ((text_differs(old, new, desc, "query_template") ||
+		 text_differs(old, new, desc, "column_definitions") ||
+		 text_differs(old, new, desc, "indexes")) &&
+		!text_differs(old, new, desc, "version"))
+	{
+		int			attno = SPI_fnumber(desc, "version");
+		Datum		version = Int32GetDatum(tmpl->version + 1);
+		bool		isnull = false;
+
+		new = heap_modify_tuple_by_cols(new, desc, 1, &attno, &version, &isnull);
+	}
+	if (!text_differs(old, new, desc, "updated_at"))
+	{
+		int			attno = SPI_fnumber(desc, "updated_at");
+		Datum		now = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+		bool		isnull = false;
+
+		new = heap_modify_tuple_by_cols(new, desc, 1, &attno, &now, &isnull);
+	}
+
+	return PointerGetDatum(new);
+}
+
+/*
+ * Look a template up; see template.h.
+ */
+WhTemplate *
+wh_template(const char *name)
+{
+	List	   *found = read_templates("WHERE template_name OPERATOR(pg_catalog.=) $1",
+									   name);
+
+	if (found == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("template \"%s\" does not exist", name),
+				 errhint("Define it with SELECT _wh.add_template(%s, query_template => ...);",
+						 quote_literal_cstr(name))));
+
+	return (WhTemplate *) linitial(found);
+}
+
+List *
+wh_templates_enabled(void)
+{
+	return read_templates("WHERE enabled", NULL);
+}
+
+List *
+wh_templates_all(void)
+{
+	return read_templates("", NULL);
+}
+
+bool
+wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	ListCell   *lc;
+
+	foreach(lc, tmpl->tenants)
+	{
+		if (strcmp((char *) lfirst(lc), tenant->name) == 0)
+			return true;
+	}
+
+	return tmpl->tenants == NIL;
+}
+
+int
+wh_template_index_count(const WhTemplate *tmpl)
+{
+	return list_length(wh_gate_index_stmts(tmpl->indexes, tmpl->columns,
+										   "public", tmpl->name));
+}
+
+/*
+ * Insert a new row, which the trigger checks; see template.h.
+ */
+void
+wh_template_insert(const WhTemplate *tmpl)
+{
+	WhArg		args[TEMPLATE_ARGS];
+	int64		inserted;
+
+	to_args(tmpl, args);
+	inserted = wh_ledger("INSERT INTO _wh.mv_templates (template_name, description,"
+						 " query_template, column_definitions, indexes,"
+						 " materialization, time_column, key_columns,"
+						 " watermark_column, source, lookback_days, on_drift,"
+						 " options, tenants, enabled, version)"
+						 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
+						 " $12, $13, $14, $15, $16)"
+						 " ON CONFLICT (template_name) DO NOTHING",
+						 args, TEMPLATE_ARGS);
+	if (inserted == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("template \"%s\" already exists", tmpl->name),
+				 errhint("Change it with SELECT _wh.alter_template(%s, ...);",
+						 quote_literal_cstr(tmpl->name))));
+}
+
+/*
+ * Write all settings of a template's row; the trigger raises its version.
+ */
+void
+wh_template_update(const WhTemplate *tmpl)
+{
+	WhArg		args[TEMPLATE_ARGS];
+
+	to_args(tmpl, args);
+	wh_ledger("UPDATE _wh.mv_templates SET description = $2,"
+			  " query_template = $3, column_definitions = $4, indexes = $5,"
+			  " materialization = $6, time_column = $7, key_columns = $8,"
+			  " watermark_column = $9, source = $10, lookback_days = $11,"
+			  " on_drift = $12, options = $13, tenants = $14, enabled = $15,"
+			  " version = $16"
+			  " WHERE template_name OPERATOR(pg_catalog.=) $1",
+			  args, TEMPLATE_ARGS);
+}
+
+void
+wh_template_delete(const char *name)
+{
+	WhArg		args[] = {wh_text(name)};
+
+	wh_ledger("DELETE FROM _wh.mv_templates"
+			  " WHERE template_name OPERATOR(pg_catalog.=) $1",
+			  args, lengthof(args));
+}
+
+/*
+ * Check a template that is about to be written; see template.h.
+ */
+void
+wh_template_check(WhTemplate *tmpl)
+{
+	guarded(check, tmpl);
+}
+
+/*
+ * Turn a text[] or name[] into a list of char *; "setting" is for messages.
+ * NIL stands for NULL, so an empty array is refused with the other mistakes.
+ */
+List *
+wh_template_list(ArrayType *array, const char *template_name,
+				 const char *setting)
+{
+	bool		is_name = ARR_ELEMTYPE(array) == NAMEOID;
+	List	   *strings = NIL;
+	Datum	   *elems;
+	bool	   *nulls;
+	int			nelems;
+
+	deconstruct_array(array, ARR_ELEMTYPE(array),
+					  is_name ? NAMEDATALEN : -1, false,
+					  is_name ? TYPALIGN_CHAR : TYPALIGN_INT,
+					  &elems, &nulls, &nelems);
+	for (int i = 0; i < nelems; i++)
+	{
+		char	   *string;
+		ListCell   *lc;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s of a template cannot hold NULL", setting),
+					 errdetail("Template \"%s\".", template_name),
+					 errhint("Give names only.")));
+		string = is_name ? pstrdup(NameStr(*DatumGetName(elems[i])))
+			: TextDatumGetCString(elems[i]);
+		foreach(lc, strings)
+		{
+			if (strcmp((char *) lfirst(lc), string) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("%s of a template names \"%s\" twice",
+								setting, string),
+						 errdetail("Template \"%s\".", template_name),
+						 errhint("Give each name once.")));
+		}
+		strings = lappend(strings, string);
+	}
+	if (strings == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s of a template cannot be an empty array", setting),
+				 errdetail("Template \"%s\".", template_name),
+				 errhint("Give at least one name, or NULL for none.")));
+
+	return strings;
+}
+
+/*
+ * Read rows in order of name; "where" is fixed text, "name" its $1 or NULL.
+ */
+static List *
+read_templates(const char *where, const char *name)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	WhArg		args[] = {wh_text(name)};
+	List	   *templates = NIL;
+	ListCell   *lc;
+	char	   *sql;
+
+	sql = psprintf("SELECT * FROM _wh.mv_templates %s"
+				   " ORDER BY template_name COLLATE pg_catalog.\"C\"", where);
+
+	SPI_connect();
+	wh_spi(SPI_OK_SELECT, sql, args, name == NULL ? 0 : 1);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < SPI_processed; row++)
+		templates = lappend(templates,
+							from_tuple(SPI_tuptable->vals[row],
+									   SPI_tuptable->tupdesc));
+	SPI_finish();
+
+	foreach(lc, templates)
+		guarded(complete, (WhTemplate *) lfirst(lc));
+
+	return templates;
+}
+
+/*
+ * Copy a row's fields; complete() does what needs parsing.  Columns are found
+ * by name, since the row may come from a trigger or from a query.
+ */
+static WhTemplate *
+from_tuple(HeapTuple tuple, TupleDesc desc)
+{
+	WhTemplate *tmpl = (WhTemplate *) palloc0(sizeof(WhTemplate));
+	bool		isnull;
+
+	tmpl->name = text_field(tuple, desc, "template_name");
+	tmpl->description = text_field(tuple, desc, "description");
+	tmpl->query = text_field(tuple, desc, "query_template");
+	tmpl->column_definitions = text_field(tuple, desc, "column_definitions");
+	tmpl->indexes = text_field(tuple, desc, "indexes");
+	tmpl->materialization = text_field(tuple, desc, "materialization");
+	tmpl->time_column = text_field(tuple, desc, "time_column");
+	tmpl->key_columns = list_field(tuple, desc, "key_columns");
+	tmpl->watermark_column = text_field(tuple, desc, "watermark_column");
+	tmpl->source = text_field(tuple, desc, "source");
+	tmpl->lookback_days = DatumGetInt32(field(tuple, desc, "lookback_days", &isnull));
+	tmpl->on_drift = text_field(tuple, desc, "on_drift");
+	tmpl->options = DatumGetJsonbPCopy(field(tuple, desc, "options", &isnull));
+	tmpl->tenants = list_field(tuple, desc, "tenants");
+	tmpl->version = DatumGetInt32(field(tuple, desc, "version", &isnull));
+	tmpl->enabled = DatumGetBool(field(tuple, desc, "enabled", &isnull));
+
+	return tmpl;
+}
+
+/*
+ * Return a field in its type's text form, NULL for SQL NULL.
+ */
+static char *
+text_field(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	return SPI_getvalue(tuple, desc, SPI_fnumber(desc, name));
+}
+
+static Datum
+field(HeapTuple tuple, TupleDesc desc, const char *name, bool *isnull)
+{
+	return SPI_getbinval(tuple, desc, SPI_fnumber(desc, name), isnull);
+}
+
+static List *
+list_field(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	bool		isnull;
+	Datum		value = field(tuple, desc, name, &isnull);
+
+	return isnull ? NIL : wh_template_list(DatumGetArrayTypeP(value),
+										   text_field(tuple, desc, "template_name"), name);
+}
+
+static bool
+breaks_not_null(HeapTuple tuple, TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->attnotnull &&
+			heap_attisnull(tuple, i + 1, desc))
+			return true;
+	}
+
+	return false;
+}
+
+static bool
+text_differs(HeapTuple a, HeapTuple b, TupleDesc desc, const char *name)
+{
+	char	   *in_a = text_field(a, desc, name);
+	char	   *in_b = text_field(b, desc, name);
+
+	if (in_a == NULL || in_b == NULL)
+		return in_a != in_b;
+
+	return strcmp(in_a, in_b) != 0;
+}
+
+/*
+ * Parse the columns and read the options.
+ */
+static void
+complete(WhTemplate *tmpl)
+{
+	WhOptions	options;
+
+	tmpl->columns = wh_gate_columns(tmpl->column_definitions);
+
+	wh_options_read(tmpl->options, &options);
+	tmpl->has_start_date = options.has_start_date;
+	tmpl->start_date = options.start_date;
+	tmpl->frozen = options.frozen;
+	tmpl->max_rows = options.max_rows;
+	tmpl->max_bytes = options.max_bytes;
+	tmpl->max_field_bytes = options.max_field_bytes;
+	tmpl->public_view = options.public_view;
+	tmpl->daily_tablespace = options.daily_tablespace;
+}
+
+/*
+ * Check everything that a row can tell, and complete it.
+ */
+static void
+check(WhTemplate *tmpl)
+{
+	wh_check_template_name(tmpl->name);
+	check_words(tmpl);
+	wh_gate_query(tmpl->query, strcmp(tmpl->materialization, "daily") == 0);
+	complete(tmpl);
+	check_columns(tmpl);
+	wh_gate_indexes(tmpl->indexes, tmpl->columns);
+}
+
+static void
+check_words(const WhTemplate *tmpl)
+{
+	static const char *const materializations[] = {
+		"daily", "snapshot", "incremental", "live"
+	};
+	static const char *const sources[] = {"tenant", "local"};
+	static const char *const drifts[] = {"fail", "adapt"};
+
+	check_word("materialization", tmpl->materialization,
+			   materializations, lengthof(materializations));
+	check_word("source", tmpl->source, sources, lengthof(sources));
+	check_word("on_drift", tmpl->on_drift, drifts, lengthof(drifts));
+
+	if (tmpl->lookback_days < 0 || tmpl->lookback_days > MAX_LOOKBACK_DAYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lookback_days of a template cannot be %d",
+						tmpl->lookback_days),
+				 errhint("Give 0 to %d days.", MAX_LOOKBACK_DAYS)));
+}
+
+/*
+ * Check a setting against its words, of which the first one alone is built.
+ */
+static void
+check_word(const char *setting, const char *value,
+		   const char *const *words, int nwords)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < nwords; i++)
+	{
+		if (strcmp(value, words[i]) != 0)
+		{
+			appendStringInfo(&list, "%s\"%s\"", i == 0 ? "" : ", ", words[i]);
+			continue;
+		}
+		if (i > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("%s \"%s\" is not built yet", setting, value),
+					 errhint("Use \"%s\".", words[0])));
+		return;
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s of a template cannot be \"%s\"", setting, value),
+			 errhint("Use one of %s.", list.data)));
+}
+
+/*
+ * Check the settings that name output columns.
+ */
+static void
+check_columns(const WhTemplate *tmpl)
+{
+	ListCell   *lc;
+
+	foreach(lc, tmpl->key_columns)
+		(void) column_of(tmpl, "key_columns", (char *) lfirst(lc));
+	if (tmpl->watermark_column != NULL)
+		(void) column_of(tmpl, "watermark_column", tmpl->watermark_column);
+	if (tmpl->time_column != NULL)
+	{
+		Oid			type = column_of(tmpl, "time_column", tmpl->time_column)->atttypid;
+
+		if (type != DATEOID && type != TIMESTAMPOID && type != TIMESTAMPTZOID)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("time_column \"%s\" is of type %s",
+							tmpl->time_column, format_type_be(type)),
+					 errhint("Name a column of type date, timestamp or timestamptz.")));
+	}
+}
+
+static Form_pg_attribute
+column_of(const WhTemplate *tmpl, const char *setting, const char *name)
+{
+	for (int i = 0; i < tmpl->columns->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tmpl->columns, i);
+
+		if (strcmp(NameStr(att->attname), name) == 0)
+			return att;
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s names column \"%s\", which does not exist", setting, name),
+			 errhint("The columns are %s.", wh_columns_sql(tmpl->columns))));
+}
+
+/*
+ * Do work(tmpl) so that every error of it names the template.
+ */
+static void
+guarded(void (*work) (WhTemplate *tmpl), WhTemplate *tmpl)
+{
+	ErrorContextCallback callback;
+
+	callback.callback = name_template;
+	callback.arg = tmpl->name;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	work(tmpl);
+
+	error_context_stack = callback.previous;
+}
+
+static void
+name_template(void *arg)
+{
+	errdetail("Template \"%s\".", (const char *) arg);
+}
+
+static void
+to_args(const WhTemplate *tmpl, WhArg *args)
+{
+	int			n = 0;
+
+	args[n++] = wh_text(tmpl->name);
+	args[n++] = wh_text(tmpl->description);
+	args[n++] = wh_text(tmpl->query);
+	args[n++] = wh_text(tmpl->column_definitions);
+	args[n++] = wh_text(tmpl->indexes);
+	args[n++] = wh_text(tmpl->materialization);
+	args[n++] = wh_name(tmpl->time_column);
+	args[n++] = wh_name_array(tmpl->key_columns);
+	args[n++] = wh_name(tmpl->watermark_column);
+	args[n++] = wh_text(tmpl->source);
+	args[n++] = wh_int4(tmpl->lookback_days);
+	args[n++] = wh_text(tmpl->on_drift);
+	args[n++] = wh_jsonb(tmpl->options);
+	args[n++] = wh_text_array(tmpl->tenants);
+	args[n++] = wh_bool(tmpl->enabled);
+	args[n++] = wh_int4(tmpl->version);
+	Assert(n == TEMPLATE_ARGS);
+}

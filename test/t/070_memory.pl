@@ -1,0 +1,65 @@
+# Memory: refreshing a million rows takes no more private memory than ten
+# thousand do, but for the work_mem of a tuplestore and a margin.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+use WarehouseTest;
+
+my $margin_kb = 4 * 1024;
+my $work_mem_kb = 4 * 1024;
+
+my $dir = PostgreSQL::Test::Utils::tempdir;
+my $ca = make_ca($dir);
+my $tenant = tenant_node('tenant', $dir, 'tenant-secret');
+$tenant->safe_psql('postgres', 'CREATE DATABASE app');
+$tenant->safe_psql('app', q{
+CREATE TABLE foodlogs AS SELECT i AS id, timestamptz '2024-01-01 00:00+00' + (i % 86400) * interval '1 second' AS logged_time,
+    'store number ' || i % 100 AS store, (i * 1.25)::numeric(10,2) AS amount
+FROM generate_series(1, 1000000) AS i;
+INSERT INTO foodlogs SELECT i, timestamptz '2024-01-02 00:00+00' + (i % 86400) * interval '1 second', 'store number ' || i % 100, 1.25
+FROM generate_series(1, 10000) AS i;
+ANALYZE foodlogs;
+GRANT SELECT ON foodlogs TO wh_src});
+my $warehouse = warehouse_node('warehouse', $ca);
+add_tenant($warehouse, 'tenant_a', $tenant, 'app', 'tenant-secret');
+$warehouse->safe_psql('postgres', q{SELECT _wh.alter_template('foodlogstats', column_definitions =>
+	'id integer, logged_time timestamptz, store text, amount numeric(10,2)', reset => '{indexes}')});
+
+# Peak RssAnon of a fresh backend that refreshes one day, in kB.
+sub peak
+{
+	my ($day) = @_;
+	my $session = $warehouse->background_psql('postgres');
+	my $pid = $session->query("SET work_mem = '${work_mem_kb}kB'; SELECT pg_backend_pid()");
+	my $peak = 0;
+	my $file = "$dir/peak_$day";
+
+	$pid =~ s/\D//g;
+	$session->query_until(qr/started/, "\\echo started\nSELECT status FROM _wh.wh_refresh('foodlogstats', from_date => '$day', to_date => '$day') \\g $file\n");
+	for (1 .. 30000)
+	{
+		my ($kb) = slurp_file("/proc/$pid/status") =~ /RssAnon:\s+(\d+)/;
+
+		$peak = $kb if $kb > $peak;
+		last if -e $file && -s $file;
+		usleep(4000);
+	}
+	$session->quit;
+	like(slurp_file($file), qr/loaded/, "$day loaded");
+
+	return $peak;
+}
+
+my $small = peak('2024-01-02');
+my $large = peak('2024-01-01');
+is($warehouse->safe_psql('postgres', 'SELECT row_count FROM _wh.slices ORDER BY period_start'), "1000000\n10000", 'a million rows and ten thousand');
+diag("peak RssAnon: 10,000 rows $small kB, 1,000,000 rows $large kB");
+cmp_ok($large, '<=', $small + $work_mem_kb + $margin_kb, 'a million rows in the memory of ten thousand');
+
+done_testing();
