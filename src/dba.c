@@ -402,9 +402,9 @@ raise_failures(int failed, int total, const WhRun *first)
 	ereport(ERROR,
 			(errcode(first->error->sqlerrcode),
 			 errmsg("refresh failed for %d of %d units", failed, total),
-			 errdetail_internal("%s: %s",
-								first->error->detail ? first->error->detail : first->tenant_name,
-								first->error->message),
+			 errdetail("The first, tenant \"%s\" on %s: %s",
+					   first->tenant_name, wh_date_text(first->period->start),
+					   first->error->message),
 			 errhint("SELECT * FROM _wh.v_recent_failures;")));
 }
 

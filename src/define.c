@@ -73,7 +73,7 @@ static void reset_settings(FunctionCallInfo fcinfo, WhTemplate *tmpl);
 static bool is_resettable(Argument arg);
 static char *resettable_names(void);
 static void check_tenants(const WhTemplate *tmpl);
-static char *infer_columns(const WhTemplate *tmpl, const char *sample_tenant);
+static void infer_columns(WhTemplate *tmpl, const char *sample_tenant);
 static WhTenant *choose_tenant(const WhTemplate *tmpl);
 static char *changed_settings(FunctionCallInfo fcinfo, const WhTemplate *tmpl);
 static void lock_slices(const WhTemplate *tmpl, List *slices);
@@ -95,7 +95,6 @@ wh_add_template(PG_FUNCTION_ARGS)
 
 	tmpl->name = required_text(fcinfo, ARG_TEMPLATE);
 	(void) required_text(fcinfo, ARG_QUERY);
-	tmpl->version = 1;
 	tmpl->enabled = true;
 	for (Argument arg = ARG_QUERY; arg < N_SETTINGS; arg++)
 	{
@@ -107,8 +106,7 @@ wh_add_template(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	check_tenants(tmpl);
-	if (tmpl->column_definitions == NULL)
-		tmpl->column_definitions = infer_columns(tmpl, sample_tenant);
+	infer_columns(tmpl, sample_tenant);
 	wh_template_check(tmpl);
 	wh_template_insert(tmpl);
 	wh_role_leave(&caller);
@@ -143,8 +141,7 @@ wh_alter_template(PG_FUNCTION_ARGS)
 
 	if (!PG_ARGISNULL(ARG_TENANTS))
 		check_tenants(tmpl);
-	if (tmpl->column_definitions == NULL)
-		tmpl->column_definitions = infer_columns(tmpl, sample_tenant);
+	infer_columns(tmpl, sample_tenant);
 	wh_template_check(tmpl);
 	wh_template_update(tmpl);
 	wh_role_leave(&caller);
@@ -384,8 +381,8 @@ set_given(WhTemplate *tmpl, Argument arg, Datum value)
 static void
 reset_settings(FunctionCallInfo fcinfo, WhTemplate *tmpl)
 {
-	List	   *names = wh_template_list(PG_GETARG_ARRAYTYPE_P(ARG_RESET), tmpl->name,
-										 "reset");
+	List	   *names = wh_template_list(PG_GETARG_ARRAYTYPE_P(ARG_RESET),
+										 tmpl->name, "reset");
 	ListCell   *lc;
 
 	foreach(lc, names)
@@ -447,37 +444,42 @@ check_tenants(const WhTemplate *tmpl)
 }
 
 /*
- * Ask a tenant which columns the query returns.  The query passes the gate
- * first; the day it is rendered for does not matter, since nothing is read.
+ * Where a template has no column definitions, ask a tenant which columns its
+ * query returns.  The day it is rendered for does not matter, since nothing
+ * is read.
  */
-static char *
-infer_columns(const WhTemplate *tmpl, const char *sample_tenant)
+static void
+infer_columns(WhTemplate *tmpl, const char *sample_tenant)
 {
-	WhTenant   *tenant = sample_tenant != NULL ? wh_tenant(sample_tenant)
-	: choose_tenant(tmpl);
-	WhPeriod	day = wh_period_day(0);
-	WhPlaceholders values = {
-		tenant->name, &day, wh_period_span(&day, tenant->time_zone)
-	};
-	char	   *query = wh_gate_render(tmpl->query, &values);
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
+	WhPeriod	day = wh_period_day(0);
+	WhPlaceholders values;
+	WhTenant   *tenant;
 	WhConn	   *conn;
-	char	   *definitions;
+	WhRemoteColumns *columns;
 
+	if (tmpl->column_definitions != NULL)
+		return;
+
+	wh_template_check(tmpl);
+	tenant = sample_tenant != NULL ? wh_tenant(sample_tenant)
+		: choose_tenant(tmpl);
+	values.tenant = tenant->name;
+	values.period = &day;
+	values.span = wh_period_span(&day, tenant->time_zone);
+
+	/* The connection lives and dies in a context of its own. */
 	wh_check_outbound();
-
 	context = AllocSetContextCreate(caller, "wh infer columns",
 									ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(context);
 	conn = wh_connect(tenant, psprintf("Tenant \"%s\", template \"%s\".",
 									   tenant->name, tmpl->name));
-	definitions = wh_describe_definitions(wh_describe(conn, query));
+	columns = wh_describe(conn, wh_gate_render(tmpl->query, &values));
 	MemoryContextSwitchTo(caller);
-	definitions = pstrdup(definitions);
+	tmpl->column_definitions = wh_describe_definitions(columns);
 	MemoryContextDelete(context);
-
-	return definitions;
 }
 
 /*
@@ -525,8 +527,8 @@ changed_settings(FunctionCallInfo fcinfo, const WhTemplate *tmpl)
 	{
 		ListCell   *lc;
 
-		foreach(lc, wh_template_list(PG_GETARG_ARRAYTYPE_P(ARG_RESET), tmpl->name,
-									 "reset"))
+		foreach(lc, wh_template_list(PG_GETARG_ARRAYTYPE_P(ARG_RESET),
+									 tmpl->name, "reset"))
 			appendStringInfo(&list, "%s\"%s\"", list.len == 0 ? "" : ", ",
 							 (char *) lfirst(lc));
 	}
@@ -595,7 +597,7 @@ static char *
 definition_sql(const WhTemplate *tmpl)
 {
 	char	   *options = JsonbToCString(NULL, &tmpl->options->root,
-										 VARSIZE(tmpl->options));
+										 64);
 	StringInfoData sql;
 
 	initStringInfo(&sql);

@@ -13,8 +13,6 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "access/htup_details.h"
 #include "catalog/heap.h"
 #include "catalog/namespace.h"
@@ -36,6 +34,9 @@
 
 #define TARGET_DATE "{TARGET_DATE}"
 
+#define QUERY_HINT "Write one SELECT, VALUES or WITH ... SELECT."
+#define COLUMNS_HINT "Write names and types only, as in: id integer, at timestamptz"
+
 static RawStmt *check_query(const char *sql, const WhParsedText *text);
 static bool check_query_node(Node *node, void *context);
 static char *fill(const char *query, const WhPlaceholders *values,
@@ -44,7 +45,7 @@ static int	placeholder_length(const char *text);
 static char *placeholder_value(const char *name, const WhPlaceholders *values,
 							   const char *target_date);
 static bool tells_day(const char *query);
-static const char *quoting_hint(const char *query);
+static const char *syntax_hint(const char *query);
 static CreateStmt *parse_columns(const char *definitions);
 static void check_column(ColumnDef *def, List *before, const char *definitions);
 static void add_column(TupleDesc columns, AttrNumber attno, ColumnDef *def);
@@ -60,7 +61,7 @@ wh_gate_query(const char *query, bool needs_day)
 	WhPeriod	day = wh_period_day(0);
 	WhPlaceholders sample = {"tenant", &day, wh_period_span(&day, "UTC")};
 	WhParsedText text = {
-		fill(query, &sample, TARGET_DATE), 0, quoting_hint(query)
+		fill(query, &sample, TARGET_DATE), 0, syntax_hint(query)
 	};
 
 	(void) check_query(text.shown, &text);
@@ -89,7 +90,7 @@ wh_gate_render(const char *query, const WhPlaceholders *values)
 
 	text.shown = fill(query, values, has_day
 					  ? wh_date_text(values->period->start) : NULL);
-	text.hint = quoting_hint(query);
+	text.hint = syntax_hint(query);
 	raw = check_query(text.shown, &text);
 
 	start = text.shown + Max(raw->stmt_location, 0);
@@ -161,7 +162,7 @@ wh_columns_sql(TupleDesc columns)
 void
 wh_gate_copy(const char *sql)
 {
-	WhParsedText text = {sql, 0, NULL};
+	WhParsedText text = {sql, 0, QUERY_HINT};
 	List	   *stmts = wh_parse(sql, &text);
 	CopyStmt   *copy = NULL;
 
@@ -192,13 +193,13 @@ check_query(const char *sql, const WhParsedText *text)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a template's query cannot be empty"),
-				 errhint("Write one SELECT, VALUES or WITH ... SELECT.")));
+				 errhint(QUERY_HINT)));
 	if (list_length(stmts) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a template's query cannot be %d statements",
 						list_length(stmts)),
-				 errhint("Write one SELECT, VALUES or WITH ... SELECT.")));
+				 errhint(QUERY_HINT)));
 
 	raw = linitial_node(RawStmt, stmts);
 	if (!IsA(raw->stmt, SelectStmt))
@@ -206,7 +207,7 @@ check_query(const char *sql, const WhParsedText *text)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a template's query cannot be %s",
 						CreateCommandName(raw->stmt)),
-				 errhint("Write one SELECT, VALUES or WITH ... SELECT.")));
+				 errhint(QUERY_HINT)));
 
 	(void) check_query_node(raw->stmt, NULL);
 
@@ -289,14 +290,13 @@ fill(const char *query, const WhPlaceholders *values, const char *target_date)
 static int
 placeholder_length(const char *text)
 {
-	const char *c = text + 1;
+	int			len;
 
-	if (text[0] != '{' || !isupper((unsigned char) text[1]))
+	if (text[0] != '{' || text[1] < 'A' || text[1] > 'Z')
 		return 0;
-	while (isupper((unsigned char) *c) || isdigit((unsigned char) *c) || *c == '_')
-		c++;
+	len = 1 + strspn(text + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 
-	return *c == '}' ? (int) (c + 1 - text) : 0;
+	return text[len] == '}' ? len + 1 : 0;
 }
 
 static char *
@@ -328,11 +328,11 @@ tells_day(const char *query)
 }
 
 /*
- * Return what may be behind a syntax error: a placeholder that makes a whole
- * literal between quotes, or one that does not without them.
+ * Return what to say of a syntax error.  Behind it may be a placeholder that
+ * makes a whole literal between quotes, or one that does not without them.
  */
 static const char *
-quoting_hint(const char *query)
+syntax_hint(const char *query)
 {
 	const char *date = strstr(query, TARGET_DATE);
 
@@ -343,7 +343,7 @@ quoting_hint(const char *query)
 	if (date != NULL && (date == query || date[-1] != '\''))
 		return "{TARGET_DATE} stands for ten characters: write '{TARGET_DATE}'::date.";
 
-	return NULL;
+	return QUERY_HINT;
 }
 
 /*
@@ -355,7 +355,7 @@ parse_columns(const char *definitions)
 {
 	char	   *sql = psprintf("%s%s%s", COLUMNS_PREFIX, definitions,
 							   COLUMNS_SUFFIX);
-	WhParsedText text = {definitions, strlen(COLUMNS_PREFIX), NULL};
+	WhParsedText text = {definitions, strlen(COLUMNS_PREFIX), COLUMNS_HINT};
 	List	   *stmts = wh_parse(sql, &text);
 	CreateStmt *create = NULL;
 	CreateStmt *plain = makeNode(CreateStmt);
@@ -372,12 +372,12 @@ parse_columns(const char *definitions)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("column definitions are more than a list of columns"),
-				 errhint("Write names and types only, as in: id integer, at timestamptz")));
+				 errhint(COLUMNS_HINT)));
 	if (create->tableElts == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("column definitions are empty"),
-				 errhint("Write names and types, as in: id integer, at timestamptz")));
+				 errhint(COLUMNS_HINT)));
 	if (list_length(create->tableElts) >= MaxHeapAttributeNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -403,7 +403,7 @@ check_column(ColumnDef *def, List *before, const char *definitions)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("column definitions hold a constraint or a LIKE clause"),
-				 errhint("Write names and types only, as in: id integer, at timestamptz")));
+				 errhint(COLUMNS_HINT)));
 
 	/* Compared with a plain one: whatever else a column can have is refused. */
 	plain->colname = def->colname;

@@ -25,6 +25,8 @@
 #define SCHEMA_PLACEHOLDER "{schema}"
 #define VIEW_PLACEHOLDER "{view_name}"
 
+#define INDEX_HINT "Write CREATE INDEX ... ON {schema}.{view_name} (...), separated by semicolons."
+
 /* Words that stand for the placeholders of index definitions. */
 typedef struct IndexWords
 {
@@ -91,7 +93,7 @@ wh_gate_index_stmts(const char *indexes, TupleDesc columns,
 static List *
 parse_indexes(const char *indexes, TupleDesc columns, IndexWords *words)
 {
-	WhParsedText text = {indexes, 0, NULL};
+	WhParsedText text = {indexes, 0, INDEX_HINT};
 	List	   *stmts = NIL;
 	List	   *names = NIL;
 	ListCell   *lc;
@@ -144,7 +146,7 @@ check_index(RawStmt *raw, const char *sql, TupleDesc columns,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("index definitions cannot hold %s",
 						CreateCommandName(raw->stmt)),
-				 errhint("Write CREATE INDEX statements only, separated by semicolons.")));
+				 errhint(INDEX_HINT)));
 	if (stmt->idxname != NULL)
 		stmt->idxname = whole_index_name(stmt->idxname,
 										 sql + Max(raw->stmt_location, 0));
@@ -156,7 +158,7 @@ check_index(RawStmt *raw, const char *sql, TupleDesc columns,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("index definition is on \"%s\"",
 						as_written(stmt->relation->relname, words)),
-				 errhint("Write CREATE INDEX ... ON {schema}.{view_name} (...).")));
+				 errhint(INDEX_HINT)));
 	if (stmt->concurrent || stmt->if_not_exists)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -237,7 +239,7 @@ check_index_column(const char *name, TupleDesc columns)
 /*
  * Return an index's name as the text "sql" has it, where the parser may have
  * cut it.  The first place that begins like the cut name is taken: should it
- * lie in a comment, the index gets another name, but a good one.
+ * lie in a comment, that word is the name, and passes the same checks.
  */
 static char *
 whole_index_name(const char *parsed, const char *sql)

@@ -139,7 +139,7 @@ wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-			 errmsg("cannot change the columns of %s because other objects depend on it",
+			 errmsg("cannot replace or drop %s because other objects depend on it",
 					what),
 			 errdetail("Dependents: %s.", (char *) linitial(dependents)),
 			 errhint("Keep their definitions (pg_get_viewdef), drop them, run this again and create them anew. Until then nothing changes.")));

@@ -15,6 +15,7 @@
 #include "portability/instr_time.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -32,11 +33,14 @@ typedef struct Patience
 	instr_time	begun;
 	long		pause;			/* before the next try, ms */
 	const char *what;
+	const char *holders;		/* condition on pg_locks that finds them */
 } Patience;
 
 static LOCKTAG key_tag(const char *ledger, const char *key);
 static bool try_tag(const LOCKTAG *tag);
-static void begin(Patience *patience, const char *what);
+static char *relation_name(Oid relid);
+static void begin(Patience *patience, const char *what,
+				  const char *holders);
 static double elapsed_ms(const Patience *patience);
 static void pause_or_give_up(Patience *patience);
 
@@ -54,7 +58,8 @@ wh_lock_key(const char *ledger, const char *key, const char *what)
 	LOCKTAG		tag = key_tag(ledger, key);
 	Patience	patience;
 
-	begin(&patience, what);
+	begin(&patience, what,
+		  psprintf("classid = '_wh.%s'::regclass", ledger));
 	while (!try_tag(&tag))
 		pause_or_give_up(&patience);
 
@@ -66,7 +71,9 @@ wh_lock_relation(Oid relid, const char *what)
 {
 	Patience	patience;
 
-	begin(&patience, what);
+	begin(&patience, what,
+		  psprintf("relation = %s::regclass",
+				   quote_literal_cstr(relation_name(relid))));
 	while (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
 		pause_or_give_up(&patience);
 
@@ -128,12 +135,20 @@ try_tag(const LOCKTAG *tag)
 	return true;
 }
 
+static char *
+relation_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
 static void
-begin(Patience *patience, const char *what)
+begin(Patience *patience, const char *what, const char *holders)
 {
 	INSTR_TIME_SET_CURRENT(patience->begun);
 	patience->pause = wh_lock_retry;
 	patience->what = what;
+	patience->holders = holders;
 }
 
 static double
@@ -163,7 +178,8 @@ pause_or_give_up(Patience *patience)
 				 errmsg("could not lock %s", patience->what),
 				 errdetail("Other sessions have held it for %d ms (pg_warehouse.lock_deadline).",
 						   wh_lock_deadline),
-				 errhint("Nothing was changed. Run it again, or find them: SELECT pid, state, query FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE granted AND relation = ...::regclass;")));
+				 errhint("Nothing was changed; run it again. Who holds it: SELECT pid, mode FROM pg_locks WHERE granted AND %s;",
+						 patience->holders)));
 
 	if (wait_event == 0)
 		wait_event = wh_wait_event("WarehouseLock");

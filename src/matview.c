@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
@@ -50,6 +51,7 @@ typedef struct Target
 	bool		populated;
 } Target;
 
+static bool schema_exists(const WhTenant *tenant);
 static void find_target(Target *target, int64 *rows_before);
 static void check_ours(Target *target, const WhSlice *slice);
 static void load(const Target *target, WhMatviewResult *result);
@@ -68,33 +70,11 @@ static void name_the_unit(const Target *target, MemoryContext context);
 void
 wh_matview_schema(const WhTenant *tenant)
 {
-	Oid			nspid = get_namespace_oid(tenant->schema, true);
 	const char *schema = quote_identifier(tenant->schema);
-	const char *reader;
-	HeapTuple	tuple;
-	Oid			owner;
+	const char *reader = quote_identifier(wh_settings()->reader_role);
 
-	if (!OidIsValid(nspid))
-	{
+	if (!schema_exists(tenant))
 		wh_ddl(psprintf("CREATE SCHEMA %s", schema));
-		nspid = get_namespace_oid(tenant->schema, false);
-	}
-
-	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(nspid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for namespace %u", nspid);
-	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-	ReleaseSysCache(tuple);
-	if (owner != GetUserId())
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("schema \"%s\" belongs to role \"%s\"",
-						tenant->schema, GetUserNameFromId(owner, false)),
-				 errdetail("Tenant \"%s\" needs a schema of role \"%s\".",
-						   tenant->name, GetUserNameFromId(GetUserId(), false)),
-				 errhint("Choose another with schema_name => '...'.")));
-
-	reader = quote_identifier(wh_settings()->reader_role);
 	wh_ddl(psprintf("GRANT USAGE ON SCHEMA %s TO %s", schema, reader));
 	wh_ddl(psprintf("ALTER DEFAULT PRIVILEGES IN SCHEMA %s"
 					" GRANT SELECT ON TABLES TO %s", schema, reader));
@@ -111,7 +91,7 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 	Target		target = {tmpl, tenant, period, NULL, NULL, InvalidOid, false};
 	int			nestlevel = wh_lock_bound();
 
-	if (!OidIsValid(get_namespace_oid(tenant->schema, true)))
+	if (!schema_exists(tenant))
 		wh_matview_schema(tenant);
 	find_target(&target, &result->rows_before);
 
@@ -144,6 +124,33 @@ wh_relation_bytes(Oid relid)
 {
 	return DatumGetInt64(DirectFunctionCall1(pg_total_relation_size,
 											 ObjectIdGetDatum(relid)));
+}
+
+/*
+ * Is the tenant's schema there?  Throw 42710 when it is not the owner's.
+ */
+static bool
+schema_exists(const WhTenant *tenant)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME,
+										CStringGetDatum(tenant->schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+
+	if (owner != GetUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("schema \"%s\" belongs to role \"%s\"",
+						tenant->schema, GetUserNameFromId(owner, false)),
+				 errdetail("Tenant \"%s\" needs a schema of role \"%s\".",
+						   tenant->name, GetUserNameFromId(GetUserId(), false)),
+				 errhint("Choose another with schema_name => '...'.")));
+
+	return true;
 }
 
 /*
@@ -186,20 +193,26 @@ check_ours(Target *target, const WhSlice *slice)
 	HeapTuple	tuple = SearchSysCache1(RELOID,
 										ObjectIdGetDatum(target->relid));
 	Form_pg_class form;
-	bool		ours;
+	bool		fit;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", target->relid);
 	form = (Form_pg_class) GETSTRUCT(tuple);
-	ours = slice != NULL &&
-		form->relkind == RELKIND_MATVIEW &&
+	fit = form->relkind == RELKIND_MATVIEW &&
 		form->relam == HEAP_TABLE_AM_OID &&
 		form->relpersistence == RELPERSISTENCE_PERMANENT &&
 		form->relowner == GetUserId();
 	target->populated = form->relispopulated;
 	ReleaseSysCache(tuple);
 
-	if (!ours)
+	/* Its row can be newer than this transaction's only snapshot. */
+	if (fit && slice == NULL && IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access to %s", what(target)),
+				 errdetail("It was created after this transaction began."),
+				 errhint("Run it again in a new transaction.")));
+	if (!fit || slice == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("relation \"%s.%s\" already exists and is not a slice of this warehouse",
@@ -284,7 +297,7 @@ refill(const Target *target)
  * Put a relation with the template's present columns in the place of one with
  * older columns.  It is filled under a name of its own, so that the old one
  * is locked only after the last byte.  The old one's index names are free
- * once it is gone, so indexes come last.
+ * once it is gone, so indexes come last; those that people added go with it.
  */
 static double
 replace(const Target *target)

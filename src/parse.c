@@ -97,6 +97,5 @@ show_position(void *arg)
 		internalerrposition(Max(Min(position - text->prefix, last), 1));
 		internalerrquery(text->shown);
 	}
-	if (text->hint != NULL)
-		errhint("%s", text->hint);
+	errhint("%s", text->hint);
 }

@@ -12,7 +12,7 @@ typedef struct WhParsedText
 {
 	const char *shown;			/* the text as the user wrote it */
 	int			prefix;			/* characters that we put before it */
-	const char *hint;			/* what may be behind an error; NULL: nothing */
+	const char *hint;			/* what mends it */
 } WhParsedText;
 
 /* Parse to RawStmts; syntax errors are 42601 with their place in text->shown. */

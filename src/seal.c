@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -412,8 +413,8 @@ static void
 refuse_data_directory(const char *path)
 {
 	char		directory[MAXPGPATH];
-	char		key_dir[MAXPGPATH];
-	char		data_dir[MAXPGPATH];
+	char		key_dir[PATH_MAX];
+	char		data_dir[PATH_MAX];
 
 	if (!is_absolute_path(path))
 		ereport(ERROR,

@@ -51,7 +51,7 @@ static void name_template(void *arg);
 static void to_args(const WhTemplate *tmpl, WhArg *args);
 
 /* Parameters of the statements that write a whole row. */
-#define TEMPLATE_ARGS 16
+#define TEMPLATE_ARGS 15
 
 /*
  * Trigger on _wh.mv_templates, before each row: check the row, and on UPDATE
@@ -198,9 +198,9 @@ wh_template_insert(const WhTemplate *tmpl)
 						 " query_template, column_definitions, indexes,"
 						 " materialization, time_column, key_columns,"
 						 " watermark_column, source, lookback_days, on_drift,"
-						 " options, tenants, enabled, version)"
+						 " options, tenants, enabled)"
 						 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-						 " $12, $13, $14, $15, $16)"
+						 " $12, $13, $14, $15)"
 						 " ON CONFLICT (template_name) DO NOTHING",
 						 args, TEMPLATE_ARGS);
 	if (inserted == 0)
@@ -224,8 +224,7 @@ wh_template_update(const WhTemplate *tmpl)
 			  " query_template = $3, column_definitions = $4, indexes = $5,"
 			  " materialization = $6, time_column = $7, key_columns = $8,"
 			  " watermark_column = $9, source = $10, lookback_days = $11,"
-			  " on_drift = $12, options = $13, tenants = $14, enabled = $15,"
-			  " version = $16"
+			  " on_drift = $12, options = $13, tenants = $14, enabled = $15"
 			  " WHERE template_name OPERATOR(pg_catalog.=) $1",
 			  args, TEMPLATE_ARGS);
 }
@@ -436,7 +435,8 @@ complete(WhTemplate *tmpl)
 }
 
 /*
- * Check everything that a row can tell, and complete it.
+ * Check everything that a row can tell, and complete it.  Before the columns
+ * are known, only what does not need them.
  */
 static void
 check(WhTemplate *tmpl)
@@ -444,6 +444,9 @@ check(WhTemplate *tmpl)
 	wh_check_template_name(tmpl->name);
 	check_words(tmpl);
 	wh_gate_query(tmpl->query, strcmp(tmpl->materialization, "daily") == 0);
+	if (tmpl->column_definitions == NULL)
+		return;
+
 	complete(tmpl);
 	check_columns(tmpl);
 	wh_gate_indexes(tmpl->indexes, tmpl->columns);
@@ -588,6 +591,5 @@ to_args(const WhTemplate *tmpl, WhArg *args)
 	args[n++] = wh_jsonb(tmpl->options);
 	args[n++] = wh_text_array(tmpl->tenants);
 	args[n++] = wh_bool(tmpl->enabled);
-	args[n++] = wh_int4(tmpl->version);
 	Assert(n == TEMPLATE_ARGS);
 }

@@ -64,7 +64,8 @@ extern int	wh_template_index_count(const WhTemplate *tmpl);
 
 /*
  * Check a template that is about to be written, and complete it: columns and
- * what is read from options.  Errors name the template in DETAIL.
+ * what is read from options.  While column_definitions is NULL, only what can
+ * be checked without them.  Errors name the template in DETAIL.
  */
 extern void wh_template_check(WhTemplate *tmpl);
 

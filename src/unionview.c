@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -418,6 +419,7 @@ drop_view(const WhPublished *row)
 		int			nestlevel = wh_lock_bound();
 
 		(void) wh_lock_relation(relid, name);
+		wh_kept_check_dependents(relid, InvalidOid, name);
 		wh_ddl(psprintf("DROP VIEW %s RESTRICT",
 						quote_qualified_identifier(row->view_schema,
 												   row->view_name)));
@@ -448,10 +450,22 @@ find_ours(const WhView *view)
 	Oid			relid = get_relname_relid(name,
 										  get_namespace_oid(view->schema,
 															false));
+	WhPublished place = {0};
 
 	if (!OidIsValid(relid) ||
 		relid == published_relid(view->tmpl, view->tenant))
 		return relid;
+
+	/* Its row can be newer than this transaction's only snapshot. */
+	place.view_schema = unconstify(char *, view->schema);
+	place.view_name = view->tmpl->name;
+	if (IsolationUsesXactSnapshot() && OidIsValid(wh_published_relid(&place)))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access to %s",
+						what(view->schema, name)),
+				 errdetail("It was created after this transaction began."),
+				 errhint("Run it again in a new transaction.")));
 
 	ereport(ERROR,
 			(errcode(ERRCODE_DUPLICATE_OBJECT),

@@ -1,0 +1,634 @@
+/*
+ * conn.c
+ *		WhConn: one connection to one tenant, that cannot leak, cannot hang
+ *		and cannot write.
+ *
+ * A connection belongs to a memory context and closes with it.  Closing never
+ * talks to the peer: the socket is shut down first, so whatever libpq wants to
+ * say goes nowhere, and the tenant's server ends the statement by itself.
+ * For the same reason a connection is never reused after an error.
+ *
+ * Every wait is ours: it ends at a deadline, on cancel and on termination.
+ * libpq is only called when it cannot block, with the name resolved
+ * (resolve.c) and handed over as hostaddr beside host.
+ *
+ * What a tenant may make us buffer is capped.  What it is asked first is
+ * session's, what its errors become is remote's.
+ */
+#include "postgres.h"
+
+#ifdef __linux__
+#include <linux/tcp.h>
+#endif
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "compat.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "conn.h"
+#include "guc.h"
+#include "remote.h"
+#include "resolve.h"
+#include "seal.h"
+#include "secret.h"
+#include "session.h"
+#include "settings.h"
+
+/* What a tenant may send in answer to anything but COPY. */
+#define MAX_ANSWER_BYTES ((int64) 64 * 1024 * 1024)
+
+#define MAX_PARAMS 24
+
+struct WhConn
+{
+	PGconn	   *pg;				/* NULL once closed */
+	bool		holds_fd;		/* AcquireExternalFD() is due its release */
+	bool		broken;			/* the socket is of no use any more */
+	WhRemote	remote;
+	TimestampTz progress_at;	/* when the tenant last sent a byte */
+	TimestampTz run_deadline;	/* DT_NOEND: none */
+	int64		bytes_mark;		/* received when the last message was complete */
+	WhSession	session;
+	MemoryContextCallback on_reset;
+};
+
+/* Keywords and values for libpq, on the stack. */
+typedef struct Params
+{
+	int			n;
+	const char *keywords[MAX_PARAMS];
+	const char *values[MAX_PARAMS];
+} Params;
+
+/* Who wants to hear of the steps of a connection. */
+typedef struct Listener
+{
+	void		(*step) (void *arg, const char *name);
+	void	   *arg;
+	const char *last;
+} Listener;
+
+static void check_endpoint(const WhTenant *tenant);
+static void close_conn(void *arg);
+static void drop_socket(WhConn *conn);
+static void open_socket(WhConn *conn, const WhTenant *tenant, const char *address);
+static void ignore_notice(void *arg, const PGresult *result);
+static void add_param(Params *params, const char *keyword, const char *value);
+static bool try_address(WhConn *conn, const WhTenant *tenant, const char *address,
+						TimestampTz deadline, Listener *listener);
+static void announce(Listener *listener, const char *step);
+static void announce_status(Listener *listener, const PGconn *pg);
+static void check_credentials(const WhConn *conn, const WhTenant *tenant);
+static bool wait_for_socket(const WhConn *conn, int events, TimestampTz deadline);
+static void await_bytes(WhConn *conn, int64 max_bytes);
+static void raise_deadline(const WhConn *conn) pg_attribute_noreturn();
+static int64 bytes_received(const WhConn *conn);
+
+/*
+ * Open a connection; see conn.h.
+ */
+WhConn *
+wh_connect(const WhTenant *tenant, const char *subject)
+{
+	return wh_connect_steps(tenant, subject, NULL, NULL);
+}
+
+/*
+ * Open a connection and say at what it is working.
+ */
+WhConn *
+wh_connect_steps(const WhTenant *tenant, const char *subject,
+				 void (*step) (void *arg, const char *name), void *arg)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz deadline = TimestampTzPlusMilliseconds(start, wh_connect_timeout);
+	Listener	listener = {step, arg, NULL};
+	const char *problem = NULL;
+	List	   *addresses;
+	ListCell   *cell;
+	WhConn	   *conn;
+
+	wh_check_outbound();
+	check_endpoint(tenant);
+
+	/* All that can fail for lack of memory comes before the socket. */
+	conn = (WhConn *) palloc0(sizeof(WhConn));
+	conn->remote.tenant = pstrdup(tenant->name);
+	conn->remote.username = pstrdup(tenant->username);
+	conn->remote.subject = pstrdup(subject);
+	conn->run_deadline = wh_run_timeout == 0 ? DT_NOEND :
+		TimestampTzPlusMilliseconds(start, wh_run_timeout);
+	conn->on_reset.func = close_conn;
+	conn->on_reset.arg = conn;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &conn->on_reset);
+
+	if (!AcquireExternalFD())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not connect to tenant \"%s\": too many open files",
+						conn->remote.tenant),
+				 errdetail("%s", conn->remote.subject),
+				 errhint("Raise the server's max_files_per_process and its limit on open files.")));
+	conn->holds_fd = true;
+
+	announce(&listener, "resolve");
+	if (tenant->host[0] == '/')
+		addresses = list_make1(NULL);
+	else
+		addresses = wh_resolve(tenant->host, deadline, &problem);
+	if (addresses == NIL)
+		wh_remote_raise_unreachable(&conn->remote,
+									psprintf("Could not resolve host name \"%s\": %s",
+											 tenant->host, problem));
+
+	/* Each address gets its share of the time that is left. */
+	foreach(cell, addresses)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		int			remaining = list_length(addresses) - foreach_current_index(cell);
+		bool		last = remaining == 1;
+		TimestampTz share = now + (deadline - now) / remaining;
+
+		if (try_address(conn, tenant, (char *) lfirst(cell), share, &listener))
+			break;
+
+		/* A server that spoke has the last word; silence may be one route's. */
+		if (last || wh_remote_refused(conn->pg))
+			wh_remote_raise_connect(&conn->remote, conn->pg,
+									GetCurrentTimestamp() >= share);
+		drop_socket(conn);
+	}
+
+	check_credentials(conn, tenant);
+	announce(&listener, "read_only");
+	wh_session_begin(conn, &conn->session);
+
+	return conn;
+}
+
+/*
+ * Close now instead of with the memory context.
+ */
+void
+wh_disconnect(WhConn *conn)
+{
+	close_conn(conn);
+}
+
+PGconn *
+wh_conn_pg(WhConn *conn)
+{
+	return conn->pg;
+}
+
+const char *
+wh_conn_subject(WhConn *conn)
+{
+	return conn->remote.subject;
+}
+
+int
+wh_conn_server_version(WhConn *conn)
+{
+	return PQserverVersion(conn->pg);
+}
+
+TimestampTz
+wh_conn_as_of(WhConn *conn)
+{
+	return conn->session.as_of;
+}
+
+bool
+wh_conn_in_recovery(WhConn *conn)
+{
+	return conn->session.in_recovery;
+}
+
+/*
+ * Run one statement; see conn.h.
+ */
+PGresult *
+wh_conn_exec(WhConn *conn, const char *sql, ExecStatusType expected)
+{
+	PGresult   *result;
+
+	if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0))
+		wh_remote_error(conn, NULL);
+
+	result = wh_conn_result(conn);
+	if (result == NULL || PQresultStatus(result) != expected)
+		wh_remote_error(conn, result);
+
+	return result;
+}
+
+/*
+ * Wait for the next result; see conn.h.  libpq's own PQgetResult() blocks, so
+ * it is called when it has all it needs, or when the socket is shut down and
+ * it can only fail.
+ */
+PGresult *
+wh_conn_result(WhConn *conn)
+{
+	conn->progress_at = GetCurrentTimestamp();
+	conn->bytes_mark = bytes_received(conn);
+
+	while (!conn->broken && (PQflush(conn->pg) > 0 || PQisBusy(conn->pg)))
+		await_bytes(conn, MAX_ANSWER_BYTES);
+
+	return PQgetResult(conn->pg);
+}
+
+/*
+ * Get the next message of a COPY; see conn.h.
+ */
+int
+wh_conn_copy_data(WhConn *conn, char **buffer, int64 max_row_bytes)
+{
+	int			len;
+	bool		waited = false;
+
+	while ((len = PQgetCopyData(conn->pg, buffer, true)) == 0)
+	{
+		if (conn->broken)
+			wh_remote_error(conn, NULL);
+
+		/* Nothing but the message in flight can be in libpq's buffer now. */
+		if (!waited)
+		{
+			conn->progress_at = GetCurrentTimestamp();
+			conn->bytes_mark = bytes_received(conn);
+			waited = true;
+		}
+		await_bytes(conn, max_row_bytes);
+	}
+	if (len < -1)
+		wh_remote_error(conn, NULL);
+
+	return len;
+}
+
+/*
+ * Raise a tenant's error; see conn.h.
+ */
+void
+wh_remote_error(WhConn *conn, PGresult *result)
+{
+	const char *field = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+	char		sqlstate[6] = "";
+	char	   *message = NULL;
+
+	if (field != NULL)
+	{
+		strlcpy(sqlstate, field, sizeof(sqlstate));
+		message = wh_clean_text(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+	}
+	PQclear(result);
+
+	if (message != NULL)
+		wh_remote_raise(&conn->remote, sqlstate, message);
+	if (conn->broken || PQstatus(conn->pg) != CONNECTION_OK)
+		wh_remote_raise_lost(&conn->remote, conn->pg);
+
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_PROTOCOL_VIOLATION),
+			 errmsg("tenant \"%s\" sent an answer that was not asked for",
+					conn->remote.tenant),
+			 errdetail("%s", conn->remote.subject)));
+}
+
+/*
+ * Check what libpq would read as something else than one endpoint.  The rows
+ * were checked when they were written; this is the last door.
+ */
+static void
+check_endpoint(const WhTenant *tenant)
+{
+	if (tenant->host[0] == '\0' || strpbrk(tenant->host, ",@") != NULL ||
+		tenant->port < 1 || tenant->port > 65535)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("endpoint of tenant \"%s\" is not one host and port",
+						tenant->name),
+				 errhint("SELECT _wh.alter_tenant(%s, host => ..., port => ...);",
+						 quote_literal_cstr(tenant->name))));
+}
+
+/*
+ * Close the connection; called at the end of its memory context, too.
+ */
+static void
+close_conn(void *arg)
+{
+	WhConn	   *conn = (WhConn *) arg;
+
+	drop_socket(conn);
+	if (conn->holds_fd)
+	{
+		ReleaseExternalFD();
+		conn->holds_fd = false;
+	}
+}
+
+/*
+ * Let libpq's half go without a word to the peer.  After shutdown() nothing
+ * that PQfinish() does can block.
+ */
+static void
+drop_socket(WhConn *conn)
+{
+	if (conn->pg == NULL)
+		return;
+	if (PQsocket(conn->pg) >= 0)
+		(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
+	PQfinish(conn->pg);
+	conn->pg = NULL;
+}
+
+/*
+ * Connect to one address of the host; true when the server lets us in.  Else
+ * conn->pg says why not.
+ */
+static bool
+try_address(WhConn *conn, const WhTenant *tenant, const char *address,
+			TimestampTz deadline, Listener *listener)
+{
+	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+
+	/* A password that cannot be opened is a matter of authentication. */
+	announce(listener, "authenticate");
+	open_socket(conn, tenant, address);
+	if (PQstatus(conn->pg) == CONNECTION_BAD)
+		return false;
+
+	(void) PQsetNoticeReceiver(conn->pg, ignore_notice, NULL);
+
+	/* Makes libpq put the SQLSTATE of a refusal into its text. */
+	(void) PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
+
+	while (state != PGRES_POLLING_OK)
+	{
+		announce_status(listener, conn->pg);
+		if (!wait_for_socket(conn,
+							 state == PGRES_POLLING_READING ?
+							 WL_SOCKET_READABLE : WL_SOCKET_WRITEABLE,
+							 deadline))
+			return false;
+		state = PQconnectPoll(conn->pg);
+		if (state == PGRES_POLLING_FAILED)
+			return false;
+	}
+
+	return PQsetnonblocking(conn->pg, 1) == 0;
+}
+
+/*
+ * Have libpq begin a connection.  What is fixed here keeps the server
+ * account's own credentials (password file, client certificate, Kerberos) from
+ * being lent to whoever may define a tenant.
+ */
+static void
+open_socket(WhConn *conn, const WhTenant *tenant, const char *address)
+{
+	Params		params = {0};
+	char		port[12];
+	char	   *password = NULL;
+
+	snprintf(port, sizeof(port), "%d", tenant->port);
+
+	add_param(&params, "host", tenant->host);
+	add_param(&params, "hostaddr", address);
+	add_param(&params, "port", port);
+	add_param(&params, "dbname", tenant->dbname);
+	add_param(&params, "user", tenant->username);
+	add_param(&params, "passfile", "/dev/null");
+	add_param(&params, "gssencmode", "disable");
+	add_param(&params, "sslmode", tenant->sslmode);
+	if (tenant->sslrootcert != NULL)
+		add_param(&params, "sslrootcert", tenant->sslrootcert);
+	else if (wh_sslrootcert != NULL && wh_sslrootcert[0] != '\0')
+		add_param(&params, "sslrootcert", wh_sslrootcert);
+	/* Nothing can exist below a device: no certificate is offered. */
+	add_param(&params, "sslcert", tenant->sslcert ? tenant->sslcert : "/dev/null/none");
+	add_param(&params, "sslkey", tenant->sslkey ? tenant->sslkey : "/dev/null/none");
+	add_param(&params, "client_encoding", GetDatabaseEncodingName());
+	add_param(&params, "application_name", "pg_warehouse");
+	add_param(&params, "target_session_attrs", "any");
+	add_param(&params, "keepalives", "1");
+	add_param(&params, "keepalives_idle", "10");
+	add_param(&params, "keepalives_interval", "5");
+	add_param(&params, "keepalives_count", "3");
+	add_param(&params, "tcp_user_timeout", "10000");
+
+	if (strcmp(tenant->auth_method, "password") == 0)
+	{
+		password = wh_secret_open(tenant);
+		add_param(&params, "password", password);
+	}
+
+	/* With expand_dbname = 0, a dbname is a name and no connection string. */
+	conn->pg = PQconnectStartParams(params.keywords, params.values, 0);
+	if (password != NULL)
+		wh_wipe_secret(password);
+	if (conn->pg == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+}
+
+static void
+add_param(Params *params, const char *keyword, const char *value)
+{
+	Assert(params->n < MAX_PARAMS - 1);
+
+	params->keywords[params->n] = keyword;
+	params->values[params->n] = value;
+	params->n++;
+}
+
+/*
+ * A tenant's notices would only fill our log.
+ */
+static void
+ignore_notice(void *arg, const PGresult *result)
+{
+}
+
+/*
+ * Tell the listener of a step, once.
+ */
+static void
+announce(Listener *listener, const char *step)
+{
+	if (listener->step == NULL || listener->last == step)
+		return;
+	listener->last = step;
+	listener->step(listener->arg, step);
+}
+
+static void
+announce_status(Listener *listener, const PGconn *pg)
+{
+	switch (PQstatus(pg))
+	{
+		case CONNECTION_STARTED:
+		case CONNECTION_MADE:
+			announce(listener, "connect");
+			break;
+		case CONNECTION_SSL_STARTUP:
+			announce(listener, "tls");
+			break;
+		default:
+			announce(listener, "authenticate");
+			break;
+	}
+}
+
+/*
+ * Demand that a row that has a password was let in by it.  A server that does
+ * not ask may have let in this account of the operating system instead, which
+ * is nobody's to lend.
+ */
+static void
+check_credentials(const WhConn *conn, const WhTenant *tenant)
+{
+	if (strcmp(tenant->auth_method, "password") != 0 ||
+		PQconnectionUsedPassword(conn->pg))
+		return;
+
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+			 errmsg("password is required"),
+			 errdetail("%s\nThe server let us in without asking for the password.",
+					   conn->remote.subject),
+			 errhint("Have the tenant's pg_hba.conf ask for scram-sha-256, or let a superuser"
+					 " SELECT _wh.alter_tenant(%s, auth_method => 'trusted');",
+					 quote_literal_cstr(conn->remote.tenant))));
+}
+
+/*
+ * Wait until the socket is ready; false at the deadline.  Throws on cancel
+ * and termination.
+ */
+static bool
+wait_for_socket(const WhConn *conn, int events, TimestampTz deadline)
+{
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = wh_wait_event("PgWarehouseTenant");
+
+	for (;;)
+	{
+		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+														   deadline);
+		int			ready;
+
+		if (left <= 0)
+			return false;
+		ready = WaitLatchOrSocket(MyLatch,
+								  WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
+								  WL_TIMEOUT | events,
+								  PQsocket(conn->pg), left, wait_event);
+		if (ready & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ready & events)
+			return true;
+	}
+}
+
+/*
+ * Wait for the tenant and let libpq take what has come.  Throws at a deadline,
+ * and when more than max_bytes have come for one message.
+ */
+static void
+await_bytes(WhConn *conn, int64 max_bytes)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(conn->progress_at,
+													   wh_no_progress_timeout);
+	int			events = WL_SOCKET_READABLE;
+
+	if (PQsocket(conn->pg) < 0)
+	{
+		conn->broken = true;
+		return;
+	}
+	if (PQflush(conn->pg) > 0)
+		events |= WL_SOCKET_WRITEABLE;
+	if (!wait_for_socket(conn, events, Min(deadline, conn->run_deadline)))
+		raise_deadline(conn);
+
+	conn->progress_at = GetCurrentTimestamp();
+	if (!PQconsumeInput(conn->pg))
+	{
+		/* What it got before can still be read, and nothing blocks then. */
+		conn->broken = true;
+		(void) shutdown(PQsocket(conn->pg), SHUT_RDWR);
+		return;
+	}
+
+	if (bytes_received(conn) - conn->bytes_mark > max_bytes)
+	{
+		wh_remote_failed_mark();
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("tenant \"%s\" sent more than %lld bytes for one row",
+						conn->remote.tenant, (long long) max_bytes),
+				 errdetail("%s", conn->remote.subject),
+				 errhint("Raise the template's option max_field_bytes with _wh.alter_template().")));
+	}
+}
+
+static void
+raise_deadline(const WhConn *conn)
+{
+	bool		run = GetCurrentTimestamp() >= conn->run_deadline;
+
+	wh_remote_failed_mark();
+	if (run)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("reading from tenant \"%s\" took longer than %d ms",
+						conn->remote.tenant, wh_run_timeout),
+				 errdetail("%s", conn->remote.subject),
+				 errhint("Raise pg_warehouse.run_timeout, or make the query read less.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_QUERY_CANCELED),
+			 errmsg("tenant \"%s\" sent nothing for %d ms",
+					conn->remote.tenant, wh_no_progress_timeout),
+			 errdetail("%s", conn->remote.subject),
+			 errhint("Raise pg_warehouse.no_progress_timeout, or give the query an index at the tenant.")));
+}
+
+/*
+ * Ask the kernel how many bytes have arrived, since libpq does not say how
+ * much it has buffered of a message.  0 where nobody counts them: on a Unix
+ * socket, which only a superuser can name.
+ */
+static int64
+bytes_received(const WhConn *conn)
+{
+#ifdef __linux__
+	struct tcp_info info;
+	socklen_t	len = sizeof(info);
+
+	if (getsockopt(PQsocket(conn->pg), IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+		len >= offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received))
+		return (int64) info.tcpi_bytes_received;
+#endif
+
+	return 0;
+}
+

@@ -1,0 +1,369 @@
+/*
+ * describe.c
+ *		What a query would return at a tenant, against what was declared.
+ *
+ * The tenant's own parser answers before a row is read, so that drift is told
+ * column by column instead of showing in the data.  A type passes when each of
+ * its values fits the declared one; lengths and precisions are left to the
+ * receive functions, which refuse a value rather than cut it.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "describe.h"
+#include "remote.h"
+
+static void take_columns(WhRemoteColumns *remote, const PGresult *result);
+static void name_types(WhConn *conn, WhRemoteColumns *remote);
+static void ask_type_names(WhConn *conn, WhRemoteColumns *remote);
+static bool is_known_type(Oid typid);
+static bool is_builtin(Oid typid);
+static int	find_remote(const WhRemoteColumns *remote, const char *name);
+static int	find_declared(TupleDesc declared, const char *name);
+static bool fits(const WhRemoteColumn *source, Oid declared);
+static bool builtin_fits(Oid source, Oid declared);
+static const char *base_name(const char *type_name);
+static void add_line(StringInfo lines, const char *column, const char *what);
+
+/*
+ * Prepare and describe a query; see describe.h.
+ */
+WhRemoteColumns *
+wh_describe(WhConn *conn, const char *query)
+{
+	WhRemoteColumns *remote = (WhRemoteColumns *) palloc0(sizeof(WhRemoteColumns));
+	PGresult   *volatile result = NULL;
+	int			nparams;
+
+	if (!PQsendPrepare(wh_conn_pg(conn), "", query, 0, NULL))
+		wh_remote_error(conn, NULL);
+	while ((result = wh_conn_result(conn)) != NULL)
+	{
+		if (PQresultStatus(result) != PGRES_COMMAND_OK)
+			wh_remote_error(conn, result);
+		PQclear(result);
+	}
+
+	if (!PQsendDescribePrepared(wh_conn_pg(conn), ""))
+		wh_remote_error(conn, NULL);
+	result = wh_conn_result(conn);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		wh_remote_error(conn, result);
+	nparams = PQnparams(result);
+
+	PG_TRY();
+	{
+		take_columns(remote, result);
+	}
+	PG_FINALLY();
+	{
+		PQclear(result);
+	}
+	PG_END_TRY();
+
+	while ((result = wh_conn_result(conn)) != NULL)
+		PQclear(result);
+
+	if (remote->n == 0 || nparams > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 remote->n == 0 ?
+				 errmsg("query returns no columns") :
+				 errmsg("query has parameters such as $1"),
+				 errdetail("%s", wh_conn_subject(conn)),
+				 errhint("Mend the query: SELECT _wh.alter_template(..., query_template => ...);")));
+
+	name_types(conn, remote);
+
+	return remote;
+}
+
+/*
+ * Compare with the declaration; see describe.h.
+ */
+void
+wh_describe_check(const WhRemoteColumns *remote, TupleDesc declared,
+				  const char *template_name, WhConn *conn)
+{
+	StringInfoData lines;
+	int			matched = 0;
+
+	initStringInfo(&lines);
+	for (int i = 0; i < declared->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(declared, i);
+		const char *name = NameStr(att->attname);
+		int			at = find_remote(remote, name);
+
+		if (at < 0)
+		{
+			add_line(&lines, name, "missing at the source");
+			continue;
+		}
+		if (at < matched)
+			add_line(&lines, name, "reordered");
+		matched = Max(matched, at);
+		if (!fits(&remote->columns[at], att->atttypid))
+			add_line(&lines, name,
+					 psprintf("%s at the source, declared %s",
+							  remote->columns[at].type_name,
+							  format_type_with_typemod(att->atttypid, att->atttypmod)));
+	}
+	for (int i = 0; i < remote->n; i++)
+	{
+		const char *name = remote->columns[i].name;
+
+		if (find_declared(declared, name) < 0)
+			add_line(&lines, name, "not declared");
+		else if (find_remote(remote, name) != i)
+			add_line(&lines, name, "twice at the source");
+	}
+
+	if (lines.len == 0)
+		return;
+
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("columns at the source differ from those that template \"%s\" declares",
+					template_name),
+			 errdetail("%s%s", wh_conn_subject(conn), lines.data),
+			 errhint("SELECT _wh.alter_template(%s, column_definitions => ...); or mend the query.",
+					 quote_literal_cstr(template_name))));
+}
+
+/*
+ * Write the remote columns as column definitions.  A type that is not built in
+ * is kept as its text.
+ */
+char *
+wh_describe_definitions(const WhRemoteColumns *remote)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 0; i < remote->n; i++)
+	{
+		const WhRemoteColumn *column = &remote->columns[i];
+		bool		as_is = is_known_type(column->typid) && column->typid != UNKNOWNOID;
+
+		appendStringInfo(&sql, "%s%s %s", i == 0 ? "" : ", ",
+						 quote_identifier(column->name),
+						 as_is ? column->type_name : "text");
+	}
+
+	return sql.data;
+}
+
+/*
+ * Copy names and types out of libpq's memory.
+ */
+static void
+take_columns(WhRemoteColumns *remote, const PGresult *result)
+{
+	remote->n = PQnfields(result);
+	remote->columns = (WhRemoteColumn *) palloc0(sizeof(WhRemoteColumn) * Max(remote->n, 1));
+	for (int i = 0; i < remote->n; i++)
+	{
+		WhRemoteColumn *column = &remote->columns[i];
+		const char *name = PQfname(result, i);
+
+		column->name = pg_verifymbstr(name, strlen(name), true) ?
+			pstrdup(name) : wh_clean_text(name);
+		column->typid = PQftype(result, i);
+		column->typmod = PQfmod(result, i);
+	}
+}
+
+/*
+ * Name each column's type: a built-in one from our own catalog, since those
+ * have the same OID everywhere, others from the source's.
+ */
+static void
+name_types(WhConn *conn, WhRemoteColumns *remote)
+{
+	bool		all_known = true;
+
+	for (int i = 0; i < remote->n; i++)
+	{
+		WhRemoteColumn *column = &remote->columns[i];
+
+		if (is_known_type(column->typid))
+			column->type_name = format_type_with_typemod(column->typid,
+														 column->typmod);
+		else
+			all_known = false;
+	}
+
+	if (!all_known)
+		ask_type_names(conn, remote);
+}
+
+/*
+ * Ask the source for the names that we do not know, in one query.
+ */
+static void
+ask_type_names(WhConn *conn, WhRemoteColumns *remote)
+{
+	StringInfoData sql;
+	PGresult   *volatile result = NULL;
+
+	initStringInfo(&sql);
+	for (int i = 0; i < remote->n; i++)
+		appendStringInfo(&sql, "%s SELECT %d, pg_catalog.format_type(%u, %d)",
+						 i == 0 ? "" : " UNION ALL", i,
+						 remote->columns[i].typid, remote->columns[i].typmod);
+	appendStringInfoString(&sql, " ORDER BY 1");
+
+	result = wh_conn_exec(conn, sql.data, PGRES_TUPLES_OK);
+	PG_TRY();
+	{
+		if (PQntuples(result) != remote->n || PQnfields(result) != 2)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROTOCOL_VIOLATION),
+					 errmsg("tenant did not name the types of its columns"),
+					 errdetail("%s", wh_conn_subject(conn))));
+		for (int i = 0; i < remote->n; i++)
+		{
+			if (remote->columns[i].type_name == NULL)
+				remote->columns[i].type_name = wh_clean_text(PQgetvalue(result, i, 1));
+		}
+	}
+	PG_FINALLY();
+	{
+		PQclear(result);
+	}
+	PG_END_TRY();
+
+	while ((result = wh_conn_result(conn)) != NULL)
+		PQclear(result);
+}
+
+/*
+ * Is this a built-in type that our version has, too?
+ */
+static bool
+is_known_type(Oid typid)
+{
+	return is_builtin(typid) &&
+		SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(typid));
+}
+
+static bool
+is_builtin(Oid typid)
+{
+	return typid < FirstGenbkiObjectId;
+}
+
+static int
+find_remote(const WhRemoteColumns *remote, const char *name)
+{
+	for (int i = 0; i < remote->n; i++)
+	{
+		if (strcmp(remote->columns[i].name, name) == 0)
+			return i;
+	}
+
+	return -1;
+}
+
+static int
+find_declared(TupleDesc declared, const char *name)
+{
+	for (int i = 0; i < declared->natts; i++)
+	{
+		if (strcmp(NameStr(TupleDescAttr(declared, i)->attname), name) == 0)
+			return i;
+	}
+
+	return -1;
+}
+
+/*
+ * Does each value of the source's type fit the declared type?  What is not
+ * built in travels as text: it fits text, and a type of the same name here.
+ */
+static bool
+fits(const WhRemoteColumn *source, Oid declared)
+{
+	char		category;
+	bool		preferred;
+
+	if (is_builtin(source->typid) && is_builtin(declared))
+		return builtin_fits(source->typid, declared);
+
+	if (!is_builtin(source->typid))
+		return declared == TEXTOID || declared == VARCHAROID ||
+			strcmp(base_name(source->type_name),
+				   base_name(format_type_be(declared))) == 0;
+
+	/* A built-in type for one of our own: citext for text, say. */
+	get_type_category_preferred(declared, &category, &preferred);
+
+	return category == TYPCATEGORY_STRING &&
+		builtin_fits(source->typid, TEXTOID);
+}
+
+/*
+ * The same for two built-in types, and for arrays of them.
+ */
+static bool
+builtin_fits(Oid source, Oid declared)
+{
+	Oid			source_element;
+	Oid			declared_element;
+
+	if (source == declared)
+		return true;
+
+	source_element = get_element_type(source);
+	declared_element = get_element_type(declared);
+	if (OidIsValid(source_element) && OidIsValid(declared_element))
+		return builtin_fits(source_element, declared_element);
+
+	switch (declared)
+	{
+		case INT4OID:
+			return source == INT2OID;
+		case INT8OID:
+		case FLOAT8OID:
+			return source == INT2OID || source == INT4OID ||
+				(declared == FLOAT8OID && source == FLOAT4OID);
+		case FLOAT4OID:
+			return source == INT2OID;
+		case NUMERICOID:
+			return source == INT2OID || source == INT4OID || source == INT8OID;
+		case TIMESTAMPOID:
+			return source == DATEOID;
+		case TEXTOID:
+		case VARCHAROID:
+			return source == TEXTOID || source == VARCHAROID ||
+				source == BPCHAROID || source == NAMEOID ||
+				source == CHAROID || source == UNKNOWNOID;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Return a type's name without its schema: "mood" of public.mood.
+ */
+static const char *
+base_name(const char *type_name)
+{
+	const char *dot = strrchr(type_name, '.');
+
+	return dot != NULL ? dot + 1 : type_name;
+}
+
+static void
+add_line(StringInfo lines, const char *column, const char *what)
+{
+	appendStringInfo(lines, "\ncolumn \"%s\": %s", wh_clean_text(column), what);
+}

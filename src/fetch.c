@@ -1,0 +1,572 @@
+/*
+ * fetch.c
+ *		Stream one slice from a tenant: binary COPY, decoded row by row.
+ *
+ * A slice is whole or it is an error: the columns are compared before the
+ * first row, each row is checked against the period, and at the end the
+ * tenant's own count must equal what was received.  Memory is flat: a row is
+ * handed to the sink and forgotten.  Where rows go is the sink's business, how
+ * bytes travel is conn's, what they mean is decode's.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "conn.h"
+#include "decode.h"
+#include "describe.h"
+#include "fetch.h"
+#include "gate.h"
+#include "settings.h"
+
+/* The batch context is reset after so many rows or bytes. */
+#define BATCH_ROWS 1000
+#define BATCH_BYTES (1024 * 1024)
+
+/*
+ * libpq buffers a row until it is whole, so this bounds what a tenant can make
+ * us allocate.  A template whose single values may be longer raises it along.
+ */
+#define MIN_ROW_CAP ((int64) 64 * 1024 * 1024)
+
+/* One fetch at work. */
+typedef struct Fetch
+{
+	const WhTemplate *tmpl;
+	const WhTenant *tenant;
+	const WhPeriod *period;
+	const char *subject;
+	WhRowSink	sink;
+	void	   *arg;
+	int			time_attnum;	/* 0: rows are not checked against the period */
+	Oid			time_type;
+	WhSpan		span;			/* bounds in the time column's own type */
+	int64		rows;
+	int64		bytes;
+	int64		batch_rows;
+	int64		batch_bytes;
+	MemoryContext batch;
+	Datum	   *values;
+	bool	   *isnull;
+} Fetch;
+
+/* What the SRF's sink writes to. */
+typedef struct Store
+{
+	Tuplestorestate *rows;
+	TupleDesc	desc;
+} Store;
+
+static WhFetched latest;
+static bool has_latest = false;
+
+PG_FUNCTION_INFO_V1(wh_fetch_rows);
+
+static WhPeriod period_of_call(const WhTemplate *tmpl, bool whole, DateADT day);
+static void check_column_list(const WhTemplate *tmpl, const WhTenant *tenant,
+							  TupleDesc expected, bool whole, DateADT day);
+static void store_row(void *arg, Datum *values, bool *isnull);
+static void stream_slice(Fetch *fetch, WhFetched *fetched);
+static char *subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
+						const WhPeriod *period);
+static char *render(const WhTemplate *tmpl, const WhTenant *tenant,
+					const WhPeriod *period);
+static char *copy_sql(const char *query, TupleDesc columns);
+static void set_time_check(Fetch *fetch);
+static void begin_copy(WhConn *conn, const char *sql, int ncolumns);
+static void receive(Fetch *fetch, WhConn *conn, WhDecoder *decoder);
+static void take_message(Fetch *fetch, WhDecoder *decoder, char *data, int len);
+static void take_row(Fetch *fetch);
+static bool in_period(const Fetch *fetch);
+static void raise_outside(const Fetch *fetch) pg_attribute_noreturn();
+static void raise_over_cap(const Fetch *fetch, const char *what, int64 cap,
+						   const char *option) pg_attribute_noreturn();
+static void end_copy(const Fetch *fetch, WhConn *conn, const WhDecoder *decoder);
+
+/*
+ * _wh.fetch(template text, tenant text, day date) returns setof record
+ *
+ * The body of every materialized view of ours; "tenant" is the tenant's key.
+ */
+Datum
+wh_fetch_rows(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		whole = PG_ARGISNULL(2);
+	DateADT		day = whole ? 0 : PG_GETARG_DATEADT(2);
+	WhRole		save;
+	WhTemplate *tmpl;
+	WhTenant   *tenant;
+	WhPeriod	period;
+	Store		store;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("template and tenant must not be null")));
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	store.rows = rsinfo->setResult;
+	store.desc = rsinfo->setDesc;
+
+	wh_become_owner(&save);
+	tmpl = wh_template(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	tenant = wh_tenant_by_key(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	period = period_of_call(tmpl, whole, day);
+	check_column_list(tmpl, tenant, store.desc, whole, day);
+
+	has_latest = false;
+	wh_fetch(tmpl, tenant, &period, store_row, &store, &latest);
+	has_latest = true;
+	wh_role_leave(&save);
+
+	return (Datum) 0;
+}
+
+/*
+ * Fetch one slice; see fetch.h.
+ */
+void
+wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
+		 WhRowSink sink, void *arg, WhFetched *fetched)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "pg_warehouse fetch",
+												  ALLOCSET_DEFAULT_SIZES);
+	Fetch		state = {0};
+
+	state.tmpl = tmpl;
+	state.tenant = tenant;
+	state.period = period;
+	state.sink = sink;
+	state.arg = arg;
+
+	/* The connection closes with the context, here and now. */
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(context);
+		stream_slice(&state, fetched);
+	}
+	PG_FINALLY();
+	{
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(context);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Write what a tenant is sent; see fetch.h.
+ */
+char *
+wh_fetch_sql(const WhTemplate *tmpl, const WhTenant *tenant,
+			 const WhPeriod *period)
+{
+	char	   *sql = copy_sql(render(tmpl, tenant, period), tmpl->columns);
+
+	wh_gate_copy(sql);
+
+	return sql;
+}
+
+void
+wh_fetched_reset(void)
+{
+	has_latest = false;
+}
+
+const WhFetched *
+wh_fetched_latest(void)
+{
+	return has_latest ? &latest : NULL;
+}
+
+/*
+ * Say which period a call of the SRF means: a daily template's is a day, any
+ * other's the whole.
+ */
+static WhPeriod
+period_of_call(const WhTemplate *tmpl, bool whole, DateADT day)
+{
+	bool		daily = strcmp(tmpl->materialization, "daily") == 0;
+
+	if (daily == whole)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 daily ?
+				 errmsg("daily template \"%s\" is fetched by day", tmpl->name) :
+				 errmsg("template \"%s\" is not fetched by day", tmpl->name),
+				 errdetail("Its materialization is %s.", tmpl->materialization),
+				 errhint(daily ? "Give a day." : "Give NULL as the day.")));
+	if (whole)
+		return wh_period_whole();
+
+	if (DATE_NOT_FINITE(day))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("day must be finite")));
+
+	return wh_period_day(day);
+}
+
+/*
+ * Compare the caller's column definition list with the template's columns: a
+ * materialized view made for an older version of the template differs.
+ */
+static void
+check_column_list(const WhTemplate *tmpl, const WhTenant *tenant,
+				  TupleDesc expected, bool whole, DateADT day)
+{
+	bool		equal = expected->natts == tmpl->columns->natts;
+
+	for (int i = 0; equal && i < expected->natts; i++)
+	{
+		Form_pg_attribute theirs = TupleDescAttr(expected, i);
+		Form_pg_attribute ours = TupleDescAttr(tmpl->columns, i);
+
+		equal = theirs->atttypid == ours->atttypid &&
+			theirs->atttypmod == ours->atttypmod &&
+			namestrcmp(&theirs->attname, NameStr(ours->attname)) == 0;
+	}
+	if (equal)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column list is not that of template \"%s\"", tmpl->name),
+			 errdetail("The template declares (%s).", wh_columns_sql(tmpl->columns)),
+			 errhint("A refresh makes the relation anew: SELECT * FROM _wh.wh_refresh(%s, %s%s);",
+					 quote_literal_cstr(tmpl->name),
+					 quote_literal_cstr(tenant->name),
+					 whole ? "" : psprintf(", '%s'", wh_date_text(day)))));
+}
+
+static void
+store_row(void *arg, Datum *values, bool *isnull)
+{
+	Store	   *store = (Store *) arg;
+
+	tuplestore_putvalues(store->rows, store->desc, values, isnull);
+}
+
+/*
+ * Do the whole fetch in the current memory context.
+ */
+static void
+stream_slice(Fetch *fetch, WhFetched *fetched)
+{
+	TupleDesc	columns = fetch->tmpl->columns;
+	int64		field_cap = fetch->tmpl->max_field_bytes;
+	instr_time	start;
+	instr_time	duration;
+	WhConn	   *conn;
+	WhDecoder  *decoder;
+	char	   *query;
+	char	   *sql;
+
+	INSTR_TIME_SET_CURRENT(start);
+	fetch->subject = subject_of(fetch->tmpl, fetch->tenant, fetch->period);
+	fetch->values = (Datum *) palloc(sizeof(Datum) * columns->natts);
+	fetch->isnull = (bool *) palloc(sizeof(bool) * columns->natts);
+	fetch->batch = AllocSetContextCreate(CurrentMemoryContext,
+										 "pg_warehouse batch",
+										 ALLOCSET_DEFAULT_SIZES);
+	set_time_check(fetch);
+	decoder = wh_decoder(columns, fetch->subject, field_cap,
+						 Max(field_cap, MIN_ROW_CAP));
+
+	query = render(fetch->tmpl, fetch->tenant, fetch->period);
+	sql = copy_sql(query, columns);
+	wh_gate_copy(sql);
+
+	conn = wh_connect(fetch->tenant, fetch->subject);
+	wh_describe_check(wh_describe(conn, query), columns, fetch->tmpl->name, conn);
+	begin_copy(conn, sql, columns->natts);
+	receive(fetch, conn, decoder);
+	end_copy(fetch, conn, decoder);
+
+	INSTR_TIME_SET_CURRENT(duration);
+	INSTR_TIME_SUBTRACT(duration, start);
+	fetched->rows = fetch->rows;
+	fetched->bytes = fetch->bytes;
+	fetched->fetch_ms = INSTR_TIME_GET_MILLISEC(duration);
+	fetched->as_of = wh_conn_as_of(conn);
+}
+
+/*
+ * Name what is fetched, for the DETAIL of errors.
+ */
+static char *
+subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
+		   const WhPeriod *period)
+{
+	if (period->kind == WH_WHOLE)
+		return psprintf("Tenant \"%s\", template \"%s\".", tenant->name, tmpl->name);
+
+	return psprintf("Tenant \"%s\", template \"%s\", %s %s.", tenant->name,
+					tmpl->name, wh_period_kind_name(period->kind),
+					wh_date_text(period->start));
+}
+
+/*
+ * Fill the template's placeholders in for one tenant and period.
+ */
+static char *
+render(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period)
+{
+	WhPlaceholders values;
+
+	values.tenant = tenant->name;
+	values.period = period;
+	values.span = wh_period_span(period, tenant->time_zone);
+
+	return wh_gate_render(tmpl->query, &values);
+}
+
+/*
+ * Wrap a query so that the tenant sends each column, by name, in the type that
+ * the decoder reads.  Casts carry no length: a value that is too long must be
+ * refused here, not cut there.
+ */
+static char *
+copy_sql(const char *query, TupleDesc columns)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "COPY (SELECT ");
+	for (int i = 0; i < columns->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(columns, i);
+
+		appendStringInfo(&sql, "%sq.%s::%s", i == 0 ? "" : ", ",
+						 quote_identifier(NameStr(att->attname)),
+						 wh_decode_cast(att->atttypid));
+	}
+	appendStringInfo(&sql, " FROM (\n%s\n) AS q) TO STDOUT (FORMAT binary)", query);
+
+	return sql.data;
+}
+
+/*
+ * Find the column and the bounds that rows are checked against: days for a
+ * date, the tenant's wall clock for a timestamp, instants for a timestamptz.
+ */
+static void
+set_time_check(Fetch *fetch)
+{
+	const WhTemplate *tmpl = fetch->tmpl;
+	const WhPeriod *period = fetch->period;
+
+	if (tmpl->time_column == NULL || period->kind == WH_WHOLE)
+		return;
+
+	fetch->time_attnum = SPI_fnumber(tmpl->columns, tmpl->time_column);
+	if (fetch->time_attnum <= 0)
+		elog(ERROR, "time column \"%s\" is not declared", tmpl->time_column);
+	fetch->time_type = TupleDescAttr(tmpl->columns, fetch->time_attnum - 1)->atttypid;
+
+	switch (fetch->time_type)
+	{
+		case DATEOID:
+			fetch->span.start = period->start;
+			fetch->span.end = period->end;
+			break;
+		case TIMESTAMPOID:
+			fetch->span.start = period->start * USECS_PER_DAY;
+			fetch->span.end = period->end * USECS_PER_DAY;
+			break;
+		case TIMESTAMPTZOID:
+			fetch->span = wh_period_span(period, fetch->tenant->time_zone);
+			break;
+		default:
+			elog(ERROR, "time column \"%s\" has type %u", tmpl->time_column,
+				 fetch->time_type);
+	}
+}
+
+/*
+ * Start the COPY and see that it is what we asked for.
+ */
+static void
+begin_copy(WhConn *conn, const char *sql, int ncolumns)
+{
+	PGresult   *result = wh_conn_exec(conn, sql, PGRES_COPY_OUT);
+	bool		expected = PQbinaryTuples(result) && PQnfields(result) == ncolumns;
+
+	PQclear(result);
+	if (!expected)
+		wh_remote_error(conn, NULL);
+}
+
+/*
+ * Receive all messages of the COPY.  Receive functions convert from the
+ * session's client encoding, so it is the database's meanwhile: that is what
+ * conn made the tenant send.
+ */
+static void
+receive(Fetch *fetch, WhConn *conn, WhDecoder *decoder)
+{
+	int			client_encoding = pg_get_client_encoding();
+	int64		row_cap = Max(fetch->tmpl->max_field_bytes, MIN_ROW_CAP);
+	MemoryContext context = MemoryContextSwitchTo(fetch->batch);
+	char	   *volatile message = NULL;
+
+	PG_TRY();
+	{
+		char	   *buffer;
+		int			len;
+
+		(void) SetClientEncoding(GetDatabaseEncoding());
+		while ((len = wh_conn_copy_data(conn, &buffer, row_cap)) > 0)
+		{
+			message = buffer;
+			CHECK_FOR_INTERRUPTS();
+			take_message(fetch, decoder, buffer, len);
+			message = NULL;
+			PQfreemem(buffer);
+		}
+	}
+	PG_FINALLY();
+	{
+		(void) SetClientEncoding(client_encoding);
+		PQfreemem(message);
+		MemoryContextSwitchTo(context);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Hand the rows of one message to the sink.
+ */
+static void
+take_message(Fetch *fetch, WhDecoder *decoder, char *data, int len)
+{
+	int64		max_bytes = fetch->tmpl->max_bytes;
+
+	fetch->bytes += len;
+	if (max_bytes > 0 && fetch->bytes > max_bytes)
+		raise_over_cap(fetch, "bytes", max_bytes, "max_bytes");
+
+	fetch->batch_bytes += len;
+	wh_decoder_feed(decoder, data, len);
+	while (wh_decoder_next(decoder, fetch->values, fetch->isnull))
+	{
+		take_row(fetch);
+
+		/* By bytes, too: a thousand rows can be a thousand long values. */
+		if (++fetch->batch_rows >= BATCH_ROWS || fetch->batch_bytes >= BATCH_BYTES)
+		{
+			MemoryContextReset(fetch->batch);
+			fetch->batch_rows = 0;
+			fetch->batch_bytes = 0;
+		}
+	}
+}
+
+/*
+ * Check one row against the caps and the period, and pass it on.
+ */
+static void
+take_row(Fetch *fetch)
+{
+	int64		max_rows = fetch->tmpl->max_rows;
+
+	fetch->rows++;
+	if (max_rows > 0 && fetch->rows > max_rows)
+		raise_over_cap(fetch, "rows", max_rows, "max_rows");
+	if (fetch->time_attnum > 0 && !in_period(fetch))
+		raise_outside(fetch);
+
+	fetch->sink(fetch->arg, fetch->values, fetch->isnull);
+}
+
+static bool
+in_period(const Fetch *fetch)
+{
+	Datum		value = fetch->values[fetch->time_attnum - 1];
+	int64		at;
+
+	if (fetch->isnull[fetch->time_attnum - 1])
+		return false;
+
+	at = fetch->time_type == DATEOID ?
+		DatumGetDateADT(value) : DatumGetTimestampTz(value);
+
+	return at >= fetch->span.start && at < fetch->span.end;
+}
+
+/*
+ * Refuse a row that is not the period's.  The usual reason is a query that
+ * cuts days in UTC at a tenant that lives elsewhere.
+ */
+static void
+raise_outside(const Fetch *fetch)
+{
+	const WhTemplate *tmpl = fetch->tmpl;
+	bool		elsewhere = pg_strcasecmp(fetch->tenant->time_zone, "UTC") != 0 &&
+		strstr(tmpl->query, "{DAY_START}") == NULL;
+
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("row lies outside its %s", wh_period_kind_name(fetch->period->kind)),
+			 errdetail("%s\nRow %lld, column \"%s\"%s.", fetch->subject,
+					   (long long) fetch->rows, tmpl->time_column,
+					   fetch->isnull[fetch->time_attnum - 1] ? " is null" : ""),
+			 elsewhere ?
+			 errhint("Filter by {DAY_START} and {DAY_END}: this tenant's days are those of time zone \"%s\", not UTC's.",
+					 fetch->tenant->time_zone) :
+			 errhint("Have the query filter column \"%s\" by {DAY_START} and {DAY_END}.",
+					 tmpl->time_column)));
+}
+
+static void
+raise_over_cap(const Fetch *fetch, const char *what, int64 cap, const char *option)
+{
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("template \"%s\" returned more than %lld %s",
+					fetch->tmpl->name, (long long) cap, what),
+			 errdetail("%s", fetch->subject),
+			 errhint("Raise the template's option %s with _wh.alter_template().", option)));
+}
+
+/*
+ * Demand the end mark, the server's word that the COPY is complete, and its
+ * count: a stream that just stops must not pass for a small day.
+ */
+static void
+end_copy(const Fetch *fetch, WhConn *conn, const WhDecoder *decoder)
+{
+	PGresult   *result = wh_conn_result(conn);
+	int64		sent;
+
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		wh_remote_error(conn, result);
+	sent = strtoll(PQcmdTuples(result), NULL, 10);
+	PQclear(result);
+	while ((result = wh_conn_result(conn)) != NULL)
+		PQclear(result);
+
+	if (wh_decoder_at_end(decoder) && sent == fetch->rows)
+		return;
+
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("rows of tenant \"%s\" were truncated", fetch->tenant->name),
+			 errdetail("%s\nIt sent %lld rows, of which %lld arrived.",
+					   fetch->subject, (long long) sent, (long long) fetch->rows)));
+}

@@ -1,0 +1,218 @@
+/*
+ * remote.c
+ *		A tenant's failures as errors of ours.
+ *
+ * The server's SQLSTATE is kept, so that people and retries can tell a wrong
+ * password from a full server.  Of its words only the message is, cleaned and
+ * cut: DETAIL and CONTEXT quote rows.  Our DETAIL says which tenant, template
+ * and day; our HINT what usually mends it.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "fault.h"
+#include "remote.h"
+
+/* A tenant's words in one of our messages. */
+#define MAX_TEXT_BYTES 1024
+
+#define SQLSTATE_CHARACTERS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+static const char *sqlstate_in(const char *text);
+static int	sqlerrcode_of(const char *sqlstate);
+static const char *hint_for(const WhRemote *remote, int sqlerrcode);
+static char *reason_in(const PGconn *pg);
+
+/*
+ * Raise a server's error; see remote.h.  A complaint about an encoding quotes
+ * bytes of the value, so it is worded anew.
+ */
+void
+wh_remote_raise(const WhRemote *remote, const char *sqlstate, const char *message)
+{
+	int			sqlerrcode = sqlerrcode_of(sqlstate);
+	const char *hint = hint_for(remote, sqlerrcode);
+
+	if (sqlerrcode == ERRCODE_CHARACTER_NOT_IN_REPERTOIRE ||
+		sqlerrcode == ERRCODE_UNTRANSLATABLE_CHARACTER)
+		message = psprintf("text that encoding \"%s\" cannot hold",
+						   GetDatabaseEncodingName());
+
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(sqlerrcode),
+			 errmsg("tenant \"%s\": %s", remote->tenant, message),
+			 errdetail("%s", remote->subject),
+			 hint != NULL ? errhint("%s", hint) : 0));
+}
+
+/*
+ * Raise the failure of a connection attempt; see remote.h.
+ */
+void
+wh_remote_raise_connect(const WhRemote *remote, PGconn *pg, bool timed_out)
+{
+	const char *sqlstate = sqlstate_in(PQerrorMessage(pg));
+
+	if (sqlstate != NULL)
+		wh_remote_raise(remote, sqlstate,
+						wh_clean_text(sqlstate + strlen("XXXXX: ")));
+
+	if (timed_out)
+		wh_remote_raise_unreachable(remote, "No answer within pg_warehouse.connect_timeout.");
+
+	if (PQconnectionNeedsPassword(pg))
+	{
+		wh_remote_failed_mark();
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PASSWORD),
+				 errmsg("tenant \"%s\" asks for a password", remote->tenant),
+				 errdetail("%s", remote->subject),
+				 errhint("SELECT _wh.alter_tenant(%s, auth_method => 'password');",
+						 quote_literal_cstr(remote->tenant))));
+	}
+	wh_remote_raise_unreachable(remote, reason_in(pg));
+}
+
+/*
+ * Has a server said why it does not let us in?
+ */
+bool
+wh_remote_refused(const PGconn *pg)
+{
+	return sqlstate_in(PQerrorMessage(pg)) != NULL;
+}
+
+void
+wh_remote_raise_unreachable(const WhRemote *remote, const char *reason)
+{
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("could not connect to tenant \"%s\"", remote->tenant),
+			 errdetail("%s\n%s", remote->subject, reason),
+			 errhint("SELECT * FROM _wh.test_tenant(%s);",
+					 quote_literal_cstr(remote->tenant))));
+}
+
+void
+wh_remote_raise_lost(const WhRemote *remote, PGconn *pg)
+{
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("connection to tenant \"%s\" was lost", remote->tenant),
+			 errdetail("%s\n%s", remote->subject, reason_in(pg)),
+			 errhint("SELECT * FROM _wh.test_tenant(%s);",
+					 quote_literal_cstr(remote->tenant))));
+}
+
+/*
+ * Clean a tenant's text; see remote.h.
+ */
+char *
+wh_clean_text(const char *text)
+{
+	int			encoding = GetDatabaseEncoding();
+	StringInfoData clean;
+
+	initStringInfo(&clean);
+	while (text != NULL && *text != '\0' && *text != '\n')
+	{
+		int			len = pg_encoding_verifymbchar(encoding, text,
+												   strnlen(text, MAX_MULTIBYTE_CHAR_LEN));
+
+		if (clean.len + Max(len, 1) > MAX_TEXT_BYTES)
+			break;
+		if (len <= 0 || (len == 1 && ((unsigned char) *text < ' ' || *text == 0x7f)))
+		{
+			appendStringInfoChar(&clean, '?');
+			len = 1;
+		}
+		else
+			appendBinaryStringInfo(&clean, text, len);
+		text += len;
+	}
+
+	return clean.data;
+}
+
+/*
+ * Find "SEVERITY:  XXXXX: message" in libpq's verbose text of a failed
+ * connection, the only place where it tells; NULL when no server spoke.
+ */
+static const char *
+sqlstate_in(const char *text)
+{
+	for (const char *p = strstr(text, ":  "); p != NULL; p = strstr(p + 1, ":  "))
+	{
+		const char *code = p + strlen(":  ");
+
+		if (strspn(code, SQLSTATE_CHARACTERS) == 5 &&
+			code[5] == ':' && code[6] == ' ')
+			return code;
+	}
+
+	return NULL;
+}
+
+/*
+ * Pack an SQLSTATE that a tenant gave; an ill-formed one, or success, is no
+ * error that we know.
+ */
+static int
+sqlerrcode_of(const char *sqlstate)
+{
+	if (strspn(sqlstate, SQLSTATE_CHARACTERS) < 5 ||
+		strncmp(sqlstate, "00", 2) == 0)
+		return ERRCODE_PROTOCOL_VIOLATION;
+
+	return MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
+}
+
+/*
+ * Say what mends a server's error, where one thing usually does.
+ */
+static const char *
+hint_for(const WhRemote *remote, int sqlerrcode)
+{
+	const char *tenant = quote_literal_cstr(remote->tenant);
+	const char *username = quote_identifier(remote->username);
+
+	switch (sqlerrcode)
+	{
+		case ERRCODE_INVALID_PASSWORD:
+			return psprintf("SELECT _wh.set_tenant_password(%s, ...);", tenant);
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+			return psprintf("Let role %s in by the tenant's pg_hba.conf, or SELECT _wh.alter_tenant(%s, username => ...);",
+							username, tenant);
+		case ERRCODE_UNDEFINED_DATABASE:
+			return psprintf("SELECT _wh.alter_tenant(%s, dbname => ...);", tenant);
+		case ERRCODE_TOO_MANY_CONNECTIONS:
+			return psprintf("SELECT _wh.alter_tenant(%s, max_connections => 1);", tenant);
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+			return psprintf("At the tenant: GRANT SELECT ON ... TO %s;", username);
+		case ERRCODE_UNDEFINED_TABLE:
+		case ERRCODE_UNDEFINED_COLUMN:
+		case ERRCODE_UNDEFINED_FUNCTION:
+			return "Mend the source, or the query: SELECT _wh.alter_template(..., query_template => ...);";
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * Return libpq's own reason, without the address that it begins with: people
+ * know their tenants by name.
+ */
+static char *
+reason_in(const PGconn *pg)
+{
+	const char *text = PQerrorMessage(pg);
+	const char *failed = strstr(text, " failed: ");
+
+	return wh_clean_text(failed != NULL ? failed + strlen(" failed: ") : text);
+}
