@@ -1,19 +1,29 @@
-# pg_warehouse: the in-database warehouse. PGXS build; `make check` and
-# `make demo` do everything from a bare Debian 12 (see README.md).
+# pg_warehouse: the in-database warehouse.
+#
+# `make` and `make install` are an ordinary PGXS build.  The commands for
+# people work on a bare Debian 12 and leave the tree as it is:
+#
+#   make check     build, lint and test on throw-away servers
+#   make demo      five real tenants become a warehouse, before your eyes
+#   make lint      only the rules of test/lint
+#   make format    indent src/ as PostgreSQL does
+#
+# SUITE="regress gate" narrows `make check` down, PG_MAJOR=17 chooses another
+# PostgreSQL, KEEP=1 keeps the demo's servers.
 
 EXTENSION   = pg_warehouse
-EXTVERSION  = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_warehouse.control)
 MODULE_big  = pg_warehouse
-OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PGFILEDESC  = "pg_warehouse - one materialized view per template, tenant and day"
+OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
+EXTVERSION  = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_warehouse.control)
 FRAGMENTS   = $(sort $(wildcard src/install/*.sql))
 INSTALL_SQL = pg_warehouse--$(EXTVERSION).sql
 DATA_built  = $(INSTALL_SQL)
 DATA        = $(wildcard src/install/upgrade/*.sql)
 
 # The setup test makes the roles and the extension that the others use.
-REGRESS     = setup $(filter-out setup,$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql))))
+REGRESS      = setup $(filter-out setup,$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql))))
 REGRESS_OPTS = --inputdir=.
 
 PG_CPPFLAGS = -I$(libpq_srcdir)
@@ -21,8 +31,32 @@ SHLIB_LINK  = $(libpq) -lsodium -lcares
 EXTRA_CLEAN = $(INSTALL_SQL)
 
 PG_CONFIG  ?= pg_config
-PGXS       := $(shell $(PG_CONFIG) --pgxs)
+
+# These need no PostgreSQL to begin with: they fetch what is missing.
+COMMANDS    = check demo lint format
+
+ifeq ($(filter $(COMMANDS),$(MAKECMDGOALS)),)
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(INSTALL_SQL): $(FRAGMENTS) pg_warehouse.control
 	cat $(FRAGMENTS) > $@
+
+else
+
+.PHONY: $(COMMANDS)
+
+check:
+	@test/run.sh $(SUITE)
+
+lint:
+	@test/run.sh lint
+
+demo:
+	@examples/multi-tenant-warehouse/run.sh
+
+format:
+	@test/format.sh
+
+endif

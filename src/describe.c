@@ -4,8 +4,9 @@
  *
  * The tenant's own parser answers before a row is read, so that drift is told
  * column by column instead of showing in the data.  A type passes when each of
- * its values fits the declared one; lengths and precisions are left to the
- * receive functions, which refuse a value rather than cut it.
+ * its values fits the declared one.  Lengths are left to the receive
+ * functions, which refuse a value rather than cut it, and round to a declared
+ * scale as any assignment does.
  */
 #include "postgres.h"
 

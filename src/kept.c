@@ -21,6 +21,9 @@
 	" ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END"
 #define GRANT_OPTION \
 	" CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+#define PG_CLASS "'pg_catalog.pg_class'::pg_catalog.regclass"
+#define PG_REWRITE "'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+#define PG_TYPE "'pg_catalog.pg_type'::pg_catalog.regclass"
 #define TABLE_PRIVILEGES \
 	" pg_catalog.pg_class c," \
 	" pg_catalog.aclexplode(coalesce(c.relacl," \
@@ -30,6 +33,9 @@ static WhArg oid_arg(Oid oid);
 static List *strings_of_query(const char *sql, const WhArg *args, int nargs);
 static List *column_names(TupleDesc columns);
 
+/*
+ * Write down what a relation has; see kept.h.
+ */
 WhKept *
 wh_kept(Oid relid, TupleDesc successor)
 {
@@ -58,7 +64,7 @@ wh_kept(Oid relid, TupleDesc successor)
 						 " $1::pg_catalog.regclass, d.description)"
 						 " FROM pg_catalog.pg_description d"
 						 " JOIN pg_catalog.pg_class c ON c.oid = d.objoid"
-						 " WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+						 " WHERE d.classoid = " PG_CLASS
 						 " AND d.objoid = $1 AND d.objsubid = 0"
 						 " UNION ALL SELECT pg_catalog.format("
 						 "'COMMENT ON COLUMN %s.%I IS %L',"
@@ -66,7 +72,7 @@ wh_kept(Oid relid, TupleDesc successor)
 						 " FROM pg_catalog.pg_description d"
 						 " JOIN pg_catalog.pg_attribute t"
 						 " ON t.attrelid = d.objoid AND t.attnum = d.objsubid"
-						 " WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+						 " WHERE d.classoid = " PG_CLASS
 						 " AND d.objoid = $1 AND d.objsubid > 0"
 						 " AND t.attname = ANY ($2)",
 						 args, 2);
@@ -106,6 +112,9 @@ wh_kept_restore(const WhKept *kept, Oid relid)
 		wh_ddl((const char *) lfirst(lc));
 }
 
+/*
+ * Refuse to lose what others built on a relation; see kept.h.
+ */
 void
 wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 {
@@ -117,19 +126,20 @@ wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 	args[1] = oid_arg(ours);
 	dependents =
 		strings_of_query("SELECT pg_catalog.string_agg(DISTINCT"
-						 " CASE WHEN r.oid IS NULL"
-						 " THEN pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)"
-						 " ELSE pg_catalog.pg_describe_object("
-						 "'pg_catalog.pg_class'::pg_catalog.regclass, r.ev_class, 0) END, ', ')"
+						 " CASE WHEN r.oid IS NULL THEN"
+						 " pg_catalog.pg_describe_object(d.classid, d.objid,"
+						 " d.objsubid)"
+						 " ELSE pg_catalog.pg_describe_object(" PG_CLASS ","
+						 " r.ev_class, 0) END, ', ')"
 						 " FROM pg_catalog.pg_class c"
 						 " JOIN pg_catalog.pg_type t ON t.oid = c.reltype"
 						 " JOIN pg_catalog.pg_depend d ON d.deptype = 'n' AND"
-						 " (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+						 " (d.refclassid = " PG_CLASS
 						 " AND d.refobjid = c.oid"
-						 " OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass"
+						 " OR d.refclassid = " PG_TYPE
 						 " AND d.refobjid IN (t.oid, t.typarray))"
-						 " LEFT JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
-						 " AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+						 " LEFT JOIN pg_catalog.pg_rewrite r"
+						 " ON r.oid = d.objid AND d.classid = " PG_REWRITE
 						 " WHERE c.oid = $1"
 						 " AND (r.oid IS NULL OR r.ev_class NOT IN ($1, $2))"
 						 " HAVING pg_catalog.count(*) > 0",
@@ -145,6 +155,9 @@ wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 			 errhint("Keep their definitions (pg_get_viewdef), drop them, run this again and create them anew. Until then nothing changes.")));
 }
 
+/*
+ * Compare columns as CREATE OR REPLACE VIEW does.
+ */
 bool
 wh_columns_extend(TupleDesc before, TupleDesc now)
 {

@@ -44,6 +44,9 @@ static void begin(Patience *patience, const char *what,
 static double elapsed_ms(const Patience *patience);
 static void pause_or_give_up(Patience *patience);
 
+/*
+ * Try once for the object lock of a key; see lock.h.
+ */
 bool
 wh_lock_key_try(const char *ledger, const char *key)
 {
@@ -52,6 +55,9 @@ wh_lock_key_try(const char *ledger, const char *key)
 	return try_tag(&tag);
 }
 
+/*
+ * Take the object lock of a key by trying; see lock.h.
+ */
 double
 wh_lock_key(const char *ledger, const char *key, const char *what)
 {
@@ -66,6 +72,9 @@ wh_lock_key(const char *ledger, const char *key, const char *what)
 	return elapsed_ms(&patience);
 }
 
+/*
+ * Take AccessExclusiveLock by trying; see lock.h.
+ */
 double
 wh_lock_relation(Oid relid, const char *what)
 {
@@ -80,6 +89,9 @@ wh_lock_relation(Oid relid, const char *what)
 	return elapsed_ms(&patience);
 }
 
+/*
+ * Bound the waits of what DDL locks by itself; see lock.h.
+ */
 int
 wh_lock_bound(void)
 {
@@ -95,6 +107,9 @@ wh_lock_bound(void)
 	return nestlevel;
 }
 
+/*
+ * Put lock_timeout back.
+ */
 void
 wh_lock_unbound(int nestlevel)
 {

@@ -67,6 +67,9 @@ static void ddl(const char *verb, const char *schema, const char *name,
 static char *what(const Target *target);
 static void name_the_unit(const Target *target, MemoryContext context);
 
+/*
+ * Make, or adopt, the tenant's schema; see matview.h.
+ */
 void
 wh_matview_schema(const WhTenant *tenant)
 {
@@ -108,6 +111,9 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 	wh_lock_unbound(nestlevel);
 }
 
+/*
+ * Write the statement that would create the slice's relation.
+ */
 char *
 wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,
 			   const WhPeriod *period)
@@ -119,6 +125,9 @@ wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,
 	return definition(&target, wh_slice_name(tmpl->name, period));
 }
 
+/*
+ * Measure a relation with its toast table and indexes.
+ */
 int64
 wh_relation_bytes(Oid relid)
 {

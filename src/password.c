@@ -54,7 +54,6 @@ PG_FUNCTION_INFO_V1(wh_reseal);
 static void begin_hidden(ErrorContextCallback *hidden);
 static void end_hidden(const ErrorContextCallback *hidden);
 static void hide_statement(void *arg);
-static void hide_line(void *arg);
 static void refuse_if_logged(void);
 static const char *logging_setting(void);
 static bool is_one_select(const char *sql);
@@ -63,12 +62,6 @@ static char *read_password_file(const char *path);
 static int	open_password_file(const char *path);
 static void set_password(const char *tenant_name, char *password);
 static void need_superuser(const char *what);
-
-/*
- * Where COPY's line is hidden from the log while it is read; see
- * wh_tenant_password_entry_guard().
- */
-static ErrorContextCallback copy_hidden;
 
 /*
  * _wh.set_tenant_password(tenant text, password text)
@@ -110,14 +103,14 @@ wh_set_tenant_password_from_file(PG_FUNCTION_ARGS)
 }
 
 /*
- * Hide the lines of COPY INTO tenant_password_entry from the log: fired before
- * the statement and after it.
+ * Keep the lines of COPY INTO tenant_password_entry out of the server's log:
+ * fired before the statement and after it.
  *
  * COPY shows a line that it cannot split in the context of its error, before
  * any row trigger sees it, and a tab that an editor made blanks is all it
- * takes.  So a callback is put below COPY's own, which lasts as long as the
- * statement: an error throws the whole stack away, and the trigger after the
- * statement takes it off again.
+ * takes.  The person who sent the line may see it again; for the log, errors
+ * are switched off until the statement ends.  An error ends that too, with
+ * the (sub)transaction, but only after it was reported.
  */
 Datum
 wh_tenant_password_entry_guard(PG_FUNCTION_ARGS)
@@ -130,15 +123,10 @@ wh_tenant_password_entry_guard(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("tenant_password_entry_guard must be fired for a statement")));
 
-	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
-	{
-		copy_hidden.callback = hide_line;
-		copy_hidden.arg = NULL;
-		copy_hidden.previous = error_context_stack;
-		error_context_stack = &copy_hidden;
-	}
-	else if (error_context_stack == &copy_hidden)
-		error_context_stack = copy_hidden.previous;
+	(void) set_config_option("log_min_messages",
+							 TRIGGER_FIRED_BEFORE(trigger->tg_event) ? "fatal" : NULL,
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							 true, 0, false);
 
 	PG_RETURN_POINTER(NULL);
 }
@@ -151,7 +139,7 @@ wh_tenant_password_entry_insert(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	bool		from_copy = error_context_stack != NULL &&
-		error_context_stack->callback == CopyFromErrorCallback;
+	error_context_stack->callback == CopyFromErrorCallback;
 	ErrorContextCallback hidden;
 	TupleDesc	desc;
 	Datum		tenant_name;
@@ -273,13 +261,6 @@ static void
 hide_statement(void *arg)
 {
 	errhidestmt(true);
-}
-
-static void
-hide_line(void *arg)
-{
-	errhidestmt(true);
-	errhidecontext(true);
 }
 
 /*
@@ -423,20 +404,16 @@ open_password_file(const char *path)
 
 	/* O_NONBLOCK so that a fifo in its place cannot hang us. */
 	fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | PG_BINARY);
-	if (fd < 0)
+	if ((fd < 0 && errno != ELOOP) || (fd >= 0 && fstat(fd, &st) != 0))
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not open file \"%s\": %m", path),
-				 errhint("It must be a file, no link, that the server's user may read.")));
-	if (fstat(fd, &st) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not stat file \"%s\": %m", path)));
-	if (!S_ISREG(st.st_mode) || st.st_size > PASSWORD_FILE_MAX)
+				 errhint("The server's user must be able to read it.")));
+	if (fd < 0 || !S_ISREG(st.st_mode) || st.st_size > PASSWORD_FILE_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is not a password file", path),
-				 errdetail("It is no regular file, or longer than %d bytes.",
+				 errdetail("It is a link, no regular file, or longer than %d bytes.",
 						   PASSWORD_FILE_MAX),
 				 errhint("Give a file whose first line is the password.")));
 

@@ -301,7 +301,9 @@ cure(const Probe *probe, const ErrorData *error)
 }
 
 /*
- * Write the eight rows of one tenant.
+ * Write the eight rows of one tenant.  A step that was begun counts as done
+ * once a later one is at work: authentication begins with opening the sealed
+ * password, before there is a connection.
  */
 static void
 put_steps(ReturnSetInfo *rsinfo, const Probe *probe)
@@ -309,17 +311,18 @@ put_steps(ReturnSetInfo *rsinfo, const Probe *probe)
 	for (int id = 0; id < STEP_COUNT; id++)
 	{
 		const Step *step = &probe->steps[id];
+		bool		reached = step->begun && id <= (int) probe->current;
 		Datum		values[5];
 		bool		nulls[5] = {false};
 		const char *detail = step->detail;
 
 		if (detail == NULL)
-			detail = step->begun ? "done" : "not reached";
+			detail = reached ? "done" : "not reached";
 
 		values[0] = CStringGetTextDatum(probe->tenant->name);
 		values[1] = CStringGetTextDatum(step_names[id]);
 		values[2] = BoolGetDatum(!step->failed);
-		nulls[2] = !step->begun;
+		nulls[2] = !reached;
 		values[3] = CStringGetTextDatum(detail);
 		nulls[4] = step->fix == NULL;
 		values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(step->fix);

@@ -18,6 +18,9 @@
 #include "published.h"
 #include "spi.h"
 
+/*
+ * Find the row of one view; NULL when we made none.
+ */
 WhPublished *
 wh_published_find(const char *template_name, const char *tenant)
 {
@@ -71,6 +74,9 @@ wh_published(const char *template_name, const char *tenant)
 	return views;
 }
 
+/*
+ * Insert or replace the row.
+ */
 void
 wh_published_put(const WhPublished *view)
 {
@@ -93,6 +99,9 @@ wh_published_put(const WhPublished *view)
 					 args, lengthof(args));
 }
 
+/*
+ * Delete rows; NULL means all.
+ */
 void
 wh_published_forget(const char *template_name, const char *tenant)
 {
@@ -109,6 +118,9 @@ wh_published_forget(const char *template_name, const char *tenant)
 					 args, lengthof(args));
 }
 
+/*
+ * Look up the view behind the row; see published.h.
+ */
 Oid
 wh_published_relid(const WhPublished *view)
 {

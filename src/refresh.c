@@ -189,30 +189,10 @@ wh_publish(List *templates)
 		/* The rows are there; what failed is showing them. */
 		wh_run_start(&run, "refresh");
 		wh_run_finish(&run);
-		wh_warn(&run);
+		wh_run_warn(&run);
 	}
 
 	return ok;
-}
-
-/*
- * Say what happened to a run that did not load.
- */
-void
-wh_warn(const WhRun *run)
-{
-	const ErrorData *error = run->error;
-
-	if (error == NULL)
-		ereport(WARNING,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("%s", run->reason)));
-	else
-		ereport(WARNING,
-				(errcode(error->sqlerrcode),
-				 errmsg_internal("%s", error->message),
-				 error->detail ? errdetail_internal("%s", error->detail) : 0,
-				 error->hint ? errhint("%s", error->hint) : 0));
 }
 
 /*
@@ -282,6 +262,8 @@ static void
 check_days(const WhRequest *request, TimestampTz now)
 {
 	DateADT		latest = wh_date_at(now, "UTC");
+	DateADT		from;
+	DateADT		to;
 	ListCell   *lc;
 
 	foreach(lc, request->tenants)
@@ -292,32 +274,29 @@ check_days(const WhRequest *request, TimestampTz now)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("a day must be finite")));
-	if (request->has_from && request->from > (request->has_to ? request->to : latest))
-		ereport(ERROR,
-				(errcode(request->has_to ? ERRCODE_INVALID_PARAMETER_VALUE :
-						 ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("from_date %s is after to_date %s",
-						wh_date_text(request->from),
-						wh_date_text(request->has_to ? request->to : latest)),
-				 errhint("Both days are inclusive; the earlier one comes first.")));
-	if (request->has_to && request->to > latest)
+
+	to = request->has_to ? request->to : latest;
+	from = request->has_from ? request->from : to;
+	if (Max(from, to) > latest && (from <= to || !request->has_to))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("day %s is in the future", wh_date_text(request->to)),
+				 errmsg("day %s is in the future", wh_date_text(Max(from, to))),
 				 errdetail("The latest day that has begun is %s.", wh_date_text(latest)),
 				 errhint("Use to_date => '%s' or earlier.", wh_date_text(latest))));
-	if (request->has_from &&
-		(request->has_to ? request->to : latest) - request->from >= MAX_DAYS)
+	if (from > to)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("from_date %s is after to_date %s",
+						wh_date_text(from), wh_date_text(to)),
+				 errhint("Both days are inclusive; the earlier one comes first.")));
+	if (to - from >= MAX_DAYS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a call may span at most %d days", MAX_DAYS),
 				 errdetail("From %s to %s it spans %d.",
-						   wh_date_text(request->from),
-						   wh_date_text(request->has_to ? request->to : latest),
-						   (request->has_to ? request->to : latest) - request->from + 1),
+						   wh_date_text(from), wh_date_text(to), to - from + 1),
 				 errhint("Begin with from_date => '%s', to_date => '%s'.",
-						 wh_date_text(request->from),
-						 wh_date_text(request->from + MAX_DAYS - 1))));
+						 wh_date_text(from), wh_date_text(from + MAX_DAYS - 1))));
 }
 
 /*

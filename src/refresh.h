@@ -67,7 +67,4 @@ extern void wh_unit_work(const WhUnit *unit, WhRun *run);
  */
 extern bool wh_publish(List *templates);
 
-/* Raise a contained error again as a WARNING with the same text. */
-extern void wh_warn(const WhRun *run);
-
 #endif							/* WH_REFRESH_H */

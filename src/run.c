@@ -181,6 +181,26 @@ wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
 }
 
 /*
+ * Say what happened to a run that did not load.
+ */
+void
+wh_run_warn(const WhRun *run)
+{
+	const ErrorData *error = run->error;
+
+	if (error == NULL)
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("%s", run->reason)));
+	else
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg_internal("%s", error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint ? errhint("%s", error->hint) : 0));
+}
+
+/*
  * Name the backend that runs: system identifier / host:port / pid.
  */
 static char *

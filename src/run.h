@@ -55,4 +55,7 @@ extern void wh_run_reap(const WhRun *run);
  */
 extern void wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg);
 
+/* Raise what a run's error or reason says as a WARNING with the same text. */
+extern void wh_run_warn(const WhRun *run);
+
 #endif							/* WH_RUN_H */

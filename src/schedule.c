@@ -21,6 +21,7 @@
 #include "audit.h"
 #include "names.h"
 #include "refresh.h"
+#include "schedule.h"
 #include "settings.h"
 #include "spi.h"
 
@@ -40,8 +41,11 @@ typedef struct Job
 PG_FUNCTION_INFO_V1(wh_setup_cron);
 PG_FUNCTION_INFO_V1(wh_remove_cron);
 
+static bool cron_is_here(void);
 static void check_cron(void);
 static void check_background_mode(void);
+static Job *make_job(const char *template_name, const char *tenant,
+					 char *schedule);
 static List *wanted_jobs(const WhRequest *request, const char *schedule);
 static char *stagger(const char *schedule, int nth);
 static char *job_name(const char *template_name, const char *tenant);
@@ -129,6 +133,38 @@ wh_remove_cron(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+void
+wh_schedule_remove(const char *template_name, const char *tenant)
+{
+	Job		   *job = NULL;
+
+	if (cron_is_here())
+		job = find_job(job_name(template_name, tenant));
+	if (job != NULL)
+		unschedule(job->id);
+}
+
+void
+wh_schedule_rename(const char *template_name, const char *tenant,
+				   const char *new_tenant)
+{
+	Job		   *job = NULL;
+
+	if (cron_is_here())
+		job = find_job(job_name(template_name, tenant));
+	if (job == NULL)
+		return;
+
+	unschedule(job->id);
+	(void) apply_job(make_job(template_name, new_tenant, job->schedule), false);
+}
+
+static bool
+cron_is_here(void)
+{
+	return OidIsValid(get_extension_oid("pg_cron", true));
+}
+
 /*
  * Refuse with the cure when pg_cron cannot serve this database.
  */
@@ -144,7 +180,7 @@ check_cron(void)
 				 errmsg("pg_cron lives in database \"%s\", not in \"%s\"", database, here),
 				 errhint("Set cron.database_name = '%s' in postgresql.conf and restart the server.",
 						 here)));
-	if (!OidIsValid(get_extension_oid("pg_cron", true)))
+	if (!cron_is_here())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("pg_cron is not installed in this database"),
@@ -192,21 +228,28 @@ wanted_jobs(const WhRequest *request, const char *schedule)
 		foreach(lt, request->tenants)
 		{
 			const WhTenant *tenant = (const WhTenant *) lfirst(lt);
-			Job		   *job;
 
-			if (!wh_template_applies(tmpl, tenant))
-				continue;
-			job = (Job *) palloc0(sizeof(Job));
-			job->name = job_name(tmpl->name, tenant->name);
-			job->schedule = stagger(schedule, list_length(jobs));
-			job->command = psprintf("CALL _wh.run_refresh(%s, %s)",
-									quote_literal_cstr(tmpl->name),
-									quote_literal_cstr(tenant->name));
-			jobs = lappend(jobs, job);
+			if (wh_template_applies(tmpl, tenant))
+				jobs = lappend(jobs, make_job(tmpl->name, tenant->name,
+											  stagger(schedule, list_length(jobs))));
 		}
 	}
 
 	return jobs;
+}
+
+static Job *
+make_job(const char *template_name, const char *tenant, char *schedule)
+{
+	Job		   *job = (Job *) palloc0(sizeof(Job));
+
+	job->name = job_name(template_name, tenant);
+	job->schedule = schedule;
+	job->command = psprintf("CALL _wh.run_refresh(%s, %s)",
+							quote_literal_cstr(template_name),
+							quote_literal_cstr(tenant));
+
+	return job;
 }
 
 /*

@@ -306,8 +306,8 @@ check_ring_file(const struct stat *st)
 
 /*
  * Find a key in the ring, the last one for id NULL.  Raises nothing, so that
- * the caller can wipe first.  Every line is read, since a broken or doubled
- * one must not wait for the day it is needed.
+ * the caller can wipe first.  Every line is read: a broken one must not wait
+ * for the day it is needed.
  */
 static RingState
 find_key(const Ring *ring, const char *id, Key *key, int *line)

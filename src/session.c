@@ -86,7 +86,7 @@ begin_sql(PGconn *pg)
 	appendStringInfoString(&sql,
 						   "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
 						   " SET LOCAL timezone = 'UTC';"
-						   " SET LOCAL datestyle = 'ISO';"
+						   " SET LOCAL datestyle = 'ISO, MDY';"
 						   " SET LOCAL intervalstyle = 'postgres';"
 						   " SET LOCAL extra_float_digits = 3;"
 						   " SET LOCAL bytea_output = 'hex';"

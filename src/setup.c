@@ -272,7 +272,8 @@ grant_monitor(const char *monitor)
 
 	ddl("GRANT CONNECT ON DATABASE %s TO %s",
 		quote_identifier(get_database_name(MyDatabaseId)), role);
-	ddl("GRANT pg_read_all_stats TO %s", role);
+	if (!is_member_of_role_nosuper(get_role_oid(monitor, false), ROLE_PG_READ_ALL_STATS))
+		ddl("GRANT pg_read_all_stats TO %s", role);
 	ddl("GRANT USAGE ON SCHEMA _wh TO %s", role);
 	ddl("GRANT SELECT ON _wh.extract_runs, _wh.slices, _wh.v_table_freshness,"
 		" _wh.v_recent_failures, _wh.v_coverage TO %s", role);

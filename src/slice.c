@@ -29,6 +29,9 @@ static List *read_slices(const char *sql, const WhArg *args, int nargs);
 static WhSlice *read_slice(uint64 row);
 static WhArg timestamptz_or_null(TimestampTz at);
 
+/*
+ * Find the slice of exactly this period.
+ */
 WhSlice *
 wh_slice_find(const char *template_name, const char *tenant,
 			  const WhPeriod *period)
@@ -50,6 +53,9 @@ wh_slice_find(const char *template_name, const char *tenant,
 	return slices == NIL ? NULL : (WhSlice *) linitial(slices);
 }
 
+/*
+ * Find the slice whose range holds the day.
+ */
 WhSlice *
 wh_slice_covering(const char *template_name, const char *tenant, DateADT day)
 {
@@ -70,6 +76,9 @@ wh_slice_covering(const char *template_name, const char *tenant, DateADT day)
 	return slices == NIL ? NULL : (WhSlice *) linitial(slices);
 }
 
+/*
+ * List slices; see slice.h.
+ */
 List *
 wh_slices(const char *template_name, const char *tenant)
 {
@@ -137,6 +146,9 @@ wh_slice_put(const WhSlice *slice)
 					 args, n);
 }
 
+/*
+ * Delete rows; the relations are not touched.
+ */
 int64
 wh_slices_forget(const char *template_name, const char *tenant)
 {
@@ -153,6 +165,9 @@ wh_slices_forget(const char *template_name, const char *tenant)
 					 args, lengthof(args));
 }
 
+/*
+ * Look up the relation behind the slice.
+ */
 Oid
 wh_slice_relid(const WhSlice *slice)
 {
@@ -164,6 +179,9 @@ wh_slice_relid(const WhSlice *slice)
 	return get_relname_relid(slice->relation_name, nspid);
 }
 
+/*
+ * Ask whether a query over the relation would work.
+ */
 bool
 wh_slice_is_populated(const WhSlice *slice)
 {
@@ -179,6 +197,9 @@ wh_slice_is_populated(const WhSlice *slice)
 	return populated;
 }
 
+/*
+ * Take the pair's lock, or not at all; see slice.h.
+ */
 bool
 wh_slice_try_lock(const char *template_name, const char *tenant)
 {

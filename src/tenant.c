@@ -240,7 +240,7 @@ wh_tenant_check_free(const char *name, const char *schema, const WhTenant *self)
 	if (strcmp(other->schema, schema) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("schema \"%s\" is that of tenant \"%s\"", schema, other->name),
+				 errmsg("schema \"%s\" belongs to tenant \"%s\"", schema, other->name),
 				 errhint("Choose another with schema_name => '...'.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_DUPLICATE_OBJECT),

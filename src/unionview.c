@@ -52,16 +52,23 @@ static void write_view(const WhView *view, const char *verb,
 static void take_out_of_public(const WhTemplate *tmpl, const char *tenant);
 static void drop_view(const WhPublished *row);
 static TupleDesc columns_of(Oid relid);
-static Oid find_ours(const WhView *view);
-static Oid published_relid(const WhTemplate *tmpl, const char *tenant);
+static Oid	find_ours(const WhView *view);
+static Oid	published_relid(const WhTemplate *tmpl, const char *tenant);
 static char *what(const char *schema, const char *name);
 
+/*
+ * Bring one tenant's view up to date; see unionview.h.
+ */
 bool
 wh_unionview_tenant(const WhTemplate *tmpl, const WhTenant *tenant)
 {
 	return update_tenant(tmpl, tenant->name, tenant->schema);
 }
 
+/*
+ * Bring the public view up to date, or take it away where the template wants
+ * none.
+ */
 bool
 wh_unionview_public(const WhTemplate *tmpl)
 {
@@ -86,6 +93,9 @@ wh_unionview_public(const WhTemplate *tmpl)
 	return true;
 }
 
+/*
+ * Bring all views of a template up to date; see unionview.h.
+ */
 bool
 wh_unionview_all(const WhTemplate *tmpl)
 {
@@ -112,12 +122,18 @@ wh_unionview_all(const WhTemplate *tmpl)
 	return ok;
 }
 
+/*
+ * Write what the tenant's view would show now.
+ */
 char *
 wh_unionview_tenant_sql(const WhTemplate *tmpl, const WhTenant *tenant)
 {
 	return wh_view_of_tenant(tmpl, tenant->name, tenant->schema)->definition;
 }
 
+/*
+ * Take a tenant, or the template, out of the views; see unionview.h.
+ */
 void
 wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 {
@@ -204,16 +220,9 @@ members(const WhTemplate *tmpl)
 static void
 report_failure(WhRun *run)
 {
-	const ErrorData *error = run->error;
-
 	wh_run_start(run, "refresh");
 	wh_run_finish(run);
-
-	ereport(WARNING,
-			(errcode(error->sqlerrcode),
-			 errmsg_internal("%s", error->message),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0));
+	wh_run_warn(run);
 }
 
 /*

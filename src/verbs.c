@@ -16,6 +16,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "matview.h"
 #include "refresh.h"
 #include "settings.h"
 #include "slice.h"
@@ -318,7 +319,7 @@ run_all(List *units, const WhRequest *request)
 		wh_unit_run((const WhUnit *) lfirst(lc), &run);
 		if (strcmp(run.status, "loaded") == 0)
 			continue;
-		wh_warn(&run);
+		wh_run_warn(&run);
 		ok = false;
 	}
 
@@ -401,7 +402,7 @@ contained_view(void (*work) (WhRun *, void *), ViewCall *call)
 
 	wh_run_start(&run, "refresh");
 	wh_run_finish(&run);
-	wh_warn(&run);
+	wh_run_warn(&run);
 
 	return false;
 }
@@ -412,6 +413,7 @@ build_tenant_view(WhRun *run, void *arg)
 	const ViewCall *call = (const ViewCall *) arg;
 
 	run->status = "loaded";
+	wh_matview_schema(call->tenant);
 	(void) wh_unionview_tenant(call->tmpl, call->tenant);
 }
 

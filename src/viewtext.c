@@ -30,6 +30,9 @@ static char *column_of_arm(Oid relid, Form_pg_attribute column);
 static char *empty_select(const WhView *view);
 static char *typed_null(Form_pg_attribute column);
 
+/*
+ * Describe a tenant's view; see viewtext.h.
+ */
 WhView *
 wh_view_of_tenant(const WhTemplate *tmpl, const char *tenant,
 				  const char *schema)
@@ -62,6 +65,9 @@ wh_view_of_tenant(const WhTemplate *tmpl, const char *tenant,
 	return view;
 }
 
+/*
+ * Describe the public view; see viewtext.h.
+ */
 WhView *
 wh_view_of_all(const WhTemplate *tmpl, const char *without)
 {
@@ -110,6 +116,9 @@ public_columns(const WhTemplate *tmpl)
 	return columns;
 }
 
+/*
+ * Write the SELECT behind a view.
+ */
 char *
 wh_view_select(const WhView *view)
 {

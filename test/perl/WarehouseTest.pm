@@ -5,12 +5,19 @@ package WarehouseTest;
 use strict;
 use warnings;
 
+use Cwd 'abs_path';
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(make_ca tenant_node warehouse_node tenant_database
+our @EXPORT = qw(scratch_dir make_ca tenant_node warehouse_node tenant_database
   add_tenant poll refresh_sql);
+
+# A folder that goes with the test; servers need its whole path.
+sub scratch_dir
+{
+	return abs_path(PostgreSQL::Test::Utils::tempdir());
+}
 
 # Make a certificate authority and a certificate for host "localhost" in
 # $dir; return the authority's file.
@@ -81,9 +88,10 @@ sub warehouse_node
 {
 	my ($name, $ca, %more) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	my $key = $node->basedir . '/pg_warehouse.key';
-
 	$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
+
+	my $key = abs_path($node->basedir) . '/pg_warehouse.key';
+
 	$node->append_conf('postgresql.conf', qq{
 session_preload_libraries = 'pg_warehouse'
 pg_warehouse.sslrootcert = '$ca'

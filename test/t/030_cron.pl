@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use WarehouseTest;
 
-my $dir = PostgreSQL::Test::Utils::tempdir;
+my $dir = scratch_dir();
 my $ca = make_ca($dir);
 my $tenant = tenant_node('tenant', $dir, 'tenant-secret');
 tenant_database($tenant, 'app_a', 36);

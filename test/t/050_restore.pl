@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use Cwd 'abs_path';
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use PostgreSQL::Test::Cluster;
@@ -10,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use WarehouseTest;
 
-my $dir = PostgreSQL::Test::Utils::tempdir;
+my $dir = scratch_dir();
 my $ca = make_ca($dir);
 my $tenant = tenant_node('tenant', $dir, 'tenant-secret');
 tenant_database($tenant, 'app_a', 36);
@@ -33,7 +34,7 @@ sub contents
 
 my $copy = PostgreSQL::Test::Cluster->new('copy');
 $copy->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$copy->append_conf('postgresql.conf', "pg_warehouse.key_file = '" . $warehouse->basedir . "/pg_warehouse.key'\n"
+$copy->append_conf('postgresql.conf', "pg_warehouse.key_file = '" . abs_path($warehouse->basedir) . "/pg_warehouse.key'\n"
 	  . "pg_warehouse.sslrootcert = '$ca'\n");
 $copy->start;
 $copy->safe_psql('postgres', 'CREATE ROLE whadmin LOGIN; CREATE ROLE phood_ro LOGIN; CREATE ROLE wh_monitor LOGIN; GRANT pg_read_all_stats TO wh_monitor');
@@ -41,7 +42,7 @@ my $before = contents($warehouse, 'postgres');
 
 # The control tables alone.
 $copy->safe_psql('postgres', 'CREATE DATABASE control');
-$warehouse->command_ok([ 'pg_dump', '-e', 'pg_warehouse', '-f', "$dir/control.sql", $warehouse->connstr('postgres') ], 'pg_dump -e');
+$warehouse->command_ok([ 'pg_dump', '-e', 'pg_warehouse', '-n', '_wh', '-f', "$dir/control.sql", $warehouse->connstr('postgres') ], 'pg_dump -e pg_warehouse -n _wh');
 unlike(slurp_file("$dir/control.sql"), qr/tenant-secret/, 'holds no password');
 $copy->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/control.sql", $copy->connstr('control') ], 'restores');
 is(contents($copy, 'control'), $before, 'equal to the letter');

@@ -14,7 +14,7 @@ use WarehouseTest;
 my ($faketime) = glob('/usr/lib/*/faketime/libfaketime.so.1');
 plan skip_all => 'libfaketime is not installed' unless $faketime;
 
-my $dir = PostgreSQL::Test::Utils::tempdir;
+my $dir = scratch_dir();
 my $ca = make_ca($dir);
 {
 	# Certificates and servers live at the same false time.

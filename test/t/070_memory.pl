@@ -14,7 +14,7 @@ use WarehouseTest;
 my $margin_kb = 4 * 1024;
 my $work_mem_kb = 4 * 1024;
 
-my $dir = PostgreSQL::Test::Utils::tempdir;
+my $dir = scratch_dir();
 my $ca = make_ca($dir);
 my $tenant = tenant_node('tenant', $dir, 'tenant-secret');
 $tenant->safe_psql('postgres', 'CREATE DATABASE app');

@@ -14,7 +14,7 @@ my $seed = $ENV{WH_SEED} // time;
 srand($seed);
 diag("WH_SEED=$seed");
 
-my $dir = PostgreSQL::Test::Utils::tempdir;
+my $dir = scratch_dir();
 my $ca = make_ca($dir);
 my $tenant = tenant_node('tenant', $dir, 'tenant-secret');
 tenant_database($tenant, 'app', 12);
