@@ -22,6 +22,7 @@
 #include "describe.h"
 #include "gate.h"
 #include "published.h"
+#include "schedule.h"
 #include "settings.h"
 #include "slice.h"
 #include "spi.h"
@@ -201,6 +202,7 @@ wh_drop_template(PG_FUNCTION_ARGS)
 
 	if (!dry_run)
 	{
+		wh_schedule_remove(name, NULL);
 		wh_slices_forget(name, NULL);
 		wh_template_delete(name);
 	}

@@ -30,6 +30,7 @@
 #include "matview.h"
 #include "names.h"
 #include "published.h"
+#include "schedule.h"
 #include "secret.h"
 #include "settings.h"
 #include "slice.h"
@@ -190,6 +191,9 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	if (strcmp(new_schema, tenant->schema) != 0)
 		rename_schema(tenant->schema, new_schema);
 	rename_rows(tenant, new_name, new_schema);
+
+	foreach(lc, wh_templates_all())
+		wh_schedule_rename(((const WhTemplate *) lfirst(lc))->name, name, new_name);
 
 	/* The cross-tenant view says the new name. */
 	tenant = wh_tenant(new_name);
@@ -368,7 +372,7 @@ note_consequences(const WhTenant *old, const WhTenant *tenant)
 						tenant->name, tenant->time_zone),
 				 errdetail("Slices loaded before keep the days of %s until they are refreshed.",
 						   old->time_zone),
-				 errhint("SELECT _wh.rebuild_entire_warehouse(tenants => ARRAY[%s]);",
+				 errhint("CALL _wh.run_refresh(tenant => %s, from_date => ...);",
 						 quote_literal_cstr(tenant->name))));
 }
 
@@ -593,6 +597,7 @@ drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers)
 	if (leftovers->with_schema)
 		wh_ddl(psprintf("DROP SCHEMA %s", quote_identifier(tenant->schema)));
 
+	wh_schedule_remove(NULL, tenant->name);
 	(void) wh_slices_forget(NULL, tenant->name);
 	wh_published_forget(NULL, tenant->name);
 	wh_tenant_delete(tenant);

@@ -61,7 +61,6 @@ static char *secret_copy(const text *value);
 static char *read_password_file(const char *path);
 static int	open_password_file(const char *path);
 static void set_password(const char *tenant_name, char *password);
-static void need_superuser(const char *what);
 
 /*
  * _wh.set_tenant_password(tenant text, password text)
@@ -96,7 +95,7 @@ wh_set_tenant_password_from_file(PG_FUNCTION_ARGS)
 	char	   *tenant_name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *path = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
-	need_superuser("read a password from a file of the server");
+	wh_need_superuser("read a password from a file of the server");
 	set_password(tenant_name, read_password_file(path));
 
 	PG_RETURN_VOID();
@@ -211,7 +210,7 @@ wh_create_key(PG_FUNCTION_ARGS)
 {
 	char	   *id;
 
-	need_superuser("create a key ring file");
+	wh_need_superuser("create a key ring file");
 	PreventCommandIfReadOnly("_wh.create_key()");
 
 	id = wh_key_create();
@@ -445,14 +444,4 @@ set_password(const char *tenant_name, char *password)
 	wh_role_leave(&caller);
 
 	wh_audit("set_tenant_password", tenant_name, NULL);
-}
-
-static void
-need_superuser(const char *what)
-{
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to %s", what),
-				 errhint("Only a superuser may do this.")));
 }

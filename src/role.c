@@ -96,6 +96,20 @@ wh_role_check_owner(Oid owner)
 }
 
 /*
+ * Throw 42501 unless the caller, before any switch, is a superuser; "what" as
+ * in: permission denied to "create a key ring file".
+ */
+void
+wh_need_superuser(const char *what)
+{
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to %s", what),
+				 errhint("Only a superuser may do this.")));
+}
+
+/*
  * Switch, remembering in "save" what wh_role_leave() restores.
  */
 static void

@@ -26,5 +26,6 @@ extern void wh_role_leave(const WhRole *save);
 
 extern Oid	wh_installer_oid(void);	/* owner of schema _wh */
 extern void wh_role_check_owner(Oid owner);
+extern void wh_need_superuser(const char *what);
 
 #endif							/* WH_ROLE_H */

@@ -28,6 +28,10 @@
 /* Minutes between the jobs of two tenants, as in '10', '25', '40'. */
 #define STAGGER_MINUTES 15
 
+/* How a refresh job is named and what it runs. */
+#define JOB_PREFIX "pg_warehouse:refresh:"
+#define REFRESH_CALL "CALL _wh.run_refresh"
+
 /* A job as it should be, or as pg_cron has it. */
 typedef struct Job
 {
@@ -133,15 +137,33 @@ wh_remove_cron(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/*
+ * Names can be hashed, so the jobs are known by what they call.
+ */
 void
 wh_schedule_remove(const char *template_name, const char *tenant)
 {
-	Job		   *job = NULL;
+	WhArg		args[3];
 
-	if (cron_is_here())
-		job = find_job(job_name(template_name, tenant));
-	if (job != NULL)
-		unschedule(job->id);
+	if (!cron_is_here())
+		return;
+
+	args[0] = wh_text(template_name
+					  ? psprintf(REFRESH_CALL "(%s, ", quote_literal_cstr(template_name))
+					  : REFRESH_CALL "(");
+	args[1] = wh_text(tenant ? psprintf(", %s)", quote_literal_cstr(tenant)) : ")");
+	args[2] = wh_text(JOB_PREFIX);
+
+	SPI_connect();
+	(void) wh_spi(SPI_OK_SELECT,
+				  "SELECT cron.unschedule(jobid) FROM cron.job"
+				  " WHERE pg_catalog.starts_with(command, $1)"
+				  " AND pg_catalog.right(command, pg_catalog.length($2))"
+				  "   OPERATOR(pg_catalog.=) $2"
+				  " AND pg_catalog.starts_with(jobname::text, $3)"
+				  " AND username::text OPERATOR(pg_catalog.=) CURRENT_USER::text",
+				  args, lengthof(args));
+	SPI_finish();
 }
 
 void
@@ -245,7 +267,7 @@ make_job(const char *template_name, const char *tenant, char *schedule)
 
 	job->name = job_name(template_name, tenant);
 	job->schedule = schedule;
-	job->command = psprintf("CALL _wh.run_refresh(%s, %s)",
+	job->command = psprintf(REFRESH_CALL "(%s, %s)",
 							quote_literal_cstr(template_name),
 							quote_literal_cstr(tenant));
 
@@ -275,7 +297,7 @@ stagger(const char *schedule, int nth)
 static char *
 job_name(const char *template_name, const char *tenant)
 {
-	return wh_bounded_name(psprintf("pg_warehouse:refresh:%s:%s", template_name, tenant));
+	return wh_bounded_name(psprintf(JOB_PREFIX "%s:%s", template_name, tenant));
 }
 
 /*

@@ -6,9 +6,9 @@
 #define WH_SCHEDULE_H
 
 /*
- * Remove the job of a template and tenant, or give it the tenant's new name
- * and keep its schedule.  Nothing to do where pg_cron is not there or has no
- * such job.  Caller: owner.
+ * Remove the jobs of a template (NULL: all) and tenant (NULL: all), or give
+ * one the tenant's new name and keep its schedule.  Nothing to do where
+ * pg_cron is not there or has no such job.  Caller: owner.
  */
 extern void wh_schedule_remove(const char *template_name, const char *tenant);
 extern void wh_schedule_rename(const char *template_name, const char *tenant,

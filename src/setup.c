@@ -40,7 +40,6 @@ typedef struct Roles
 PG_FUNCTION_INFO_V1(wh_setup);
 PG_FUNCTION_INFO_V1(wh_adopt_instance);
 
-static void need_superuser(const char *what);
 static void check_roles(const Roles *roles);
 static void ensure_role(const char *name, const char *attributes, bool create);
 static void warn_owner(const char *owner);
@@ -69,7 +68,7 @@ wh_setup(PG_FUNCTION_ARGS)
 	roles.reader = NameStr(*PG_GETARG_NAME(1));
 	roles.monitor = NameStr(*PG_GETARG_NAME(2));
 
-	need_superuser("set the warehouse up");
+	wh_need_superuser("set the warehouse up");
 	check_roles(&roles);
 
 	wh_role_installer(&caller);
@@ -109,7 +108,7 @@ wh_adopt_instance(PG_FUNCTION_ARGS)
 	WhRole		caller;
 	ListCell   *lc;
 
-	need_superuser("adopt this instance");
+	wh_need_superuser("adopt this instance");
 	(void) wh_settings();
 
 	args[0] = wh_text(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
@@ -127,16 +126,6 @@ wh_adopt_instance(PG_FUNCTION_ARGS)
 	wh_audit("adopt", NULL, NULL);
 
 	PG_RETURN_VOID();
-}
-
-static void
-need_superuser(const char *what)
-{
-	if (!superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to %s", what),
-				 errhint("Only a superuser may do this.")));
 }
 
 /*
