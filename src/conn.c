@@ -55,7 +55,7 @@ struct WhConn
 	WhRemote	remote;
 	TimestampTz progress_at;	/* when the tenant last sent a byte */
 	TimestampTz run_deadline;	/* DT_NOEND: none */
-	int64		bytes_mark;		/* received when the last message was complete */
+	int64		bytes_mark;		/* received when the last message was whole */
 	WhSession	session;
 	MemoryContextCallback on_reset;
 };
@@ -79,15 +79,18 @@ typedef struct Listener
 static void check_endpoint(const WhTenant *tenant);
 static void close_conn(void *arg);
 static void drop_socket(WhConn *conn);
-static void open_socket(WhConn *conn, const WhTenant *tenant, const char *address);
+static void open_socket(WhConn *conn, const WhTenant *tenant,
+						const char *address);
 static void ignore_notice(void *arg, const PGresult *result);
 static void add_param(Params *params, const char *keyword, const char *value);
-static bool try_address(WhConn *conn, const WhTenant *tenant, const char *address,
-						TimestampTz deadline, Listener *listener);
+static bool try_address(WhConn *conn, const WhTenant *tenant,
+						const char *address, TimestampTz deadline,
+						Listener *listener);
 static void announce(Listener *listener, const char *step);
 static void announce_status(Listener *listener, const PGconn *pg);
 static void check_credentials(const WhConn *conn, const WhTenant *tenant);
-static bool wait_for_socket(const WhConn *conn, int events, TimestampTz deadline);
+static bool wait_for_socket(const WhConn *conn, int events,
+							TimestampTz deadline);
 static void await_bytes(WhConn *conn, int64 max_bytes);
 static void raise_deadline(const WhConn *conn) pg_attribute_noreturn();
 static int64 bytes_received(const WhConn *conn);
@@ -109,7 +112,7 @@ wh_connect_steps(const WhTenant *tenant, const char *subject,
 				 void (*step) (void *arg, const char *name), void *arg)
 {
 	TimestampTz start = GetCurrentTimestamp();
-	TimestampTz deadline = TimestampTzPlusMilliseconds(start, wh_connect_timeout);
+	TimestampTz deadline;
 	Listener	listener = {step, arg, NULL};
 	const char *problem = NULL;
 	List	   *addresses;
@@ -118,6 +121,7 @@ wh_connect_steps(const WhTenant *tenant, const char *subject,
 
 	wh_check_outbound();
 	check_endpoint(tenant);
+	deadline = TimestampTzPlusMilliseconds(start, wh_connect_timeout);
 
 	/* All that can fail for lack of memory comes before the socket. */
 	conn = (WhConn *) palloc0(sizeof(WhConn));
@@ -153,15 +157,14 @@ wh_connect_steps(const WhTenant *tenant, const char *subject,
 	foreach(cell, addresses)
 	{
 		TimestampTz now = GetCurrentTimestamp();
-		int			remaining = list_length(addresses) - foreach_current_index(cell);
-		bool		last = remaining == 1;
-		TimestampTz share = now + (deadline - now) / remaining;
+		int			left = list_length(addresses) - foreach_current_index(cell);
+		TimestampTz share = now + (deadline - now) / left;
 
 		if (try_address(conn, tenant, (char *) lfirst(cell), share, &listener))
 			break;
 
 		/* A server that spoke has the last word; silence may be one route's. */
-		if (last || wh_remote_refused(conn->pg))
+		if (left == 1 || wh_remote_refused(conn->pg))
 			wh_remote_raise_connect(&conn->remote, conn->pg,
 									GetCurrentTimestamp() >= share);
 		drop_socket(conn);
@@ -283,14 +286,15 @@ wh_conn_copy_data(WhConn *conn, char **buffer, int64 max_row_bytes)
 void
 wh_remote_error(WhConn *conn, PGresult *result)
 {
-	const char *field = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+	const char *field = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	char		sqlstate[6] = "";
 	char	   *message = NULL;
 
 	if (field != NULL)
 	{
 		strlcpy(sqlstate, field, sizeof(sqlstate));
-		message = wh_clean_text(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+		message = wh_clean_text(PQresultErrorField(result,
+												   PG_DIAG_MESSAGE_PRIMARY));
 	}
 	PQclear(result);
 
@@ -470,7 +474,8 @@ ignore_notice(void *arg, const PGresult *result)
 static void
 announce(Listener *listener, const char *step)
 {
-	if (listener->step == NULL || listener->last == step)
+	if (listener->step == NULL ||
+		(listener->last != NULL && strcmp(listener->last, step) == 0))
 		return;
 	listener->last = step;
 	listener->step(listener->arg, step);
@@ -531,8 +536,8 @@ wait_for_socket(const WhConn *conn, int events, TimestampTz deadline)
 
 	for (;;)
 	{
-		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-														   deadline);
+		TimestampTz now = GetCurrentTimestamp();
+		long		left = TimestampDifferenceMilliseconds(now, deadline);
 		int			ready;
 
 		if (left <= 0)
@@ -621,14 +626,13 @@ static int64
 bytes_received(const WhConn *conn)
 {
 #ifdef __linux__
-	struct tcp_info info;
+	struct tcp_info info = {0};
 	socklen_t	len = sizeof(info);
 
-	if (getsockopt(PQsocket(conn->pg), IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-		len >= offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(info.tcpi_bytes_received))
+	/* An older kernel fills less of it. */
+	if (getsockopt(PQsocket(conn->pg), IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
 		return (int64) info.tcpi_bytes_received;
 #endif
 
 	return 0;
 }
-

@@ -29,7 +29,8 @@ extern void wh_disconnect(WhConn *conn);
 extern PGconn *wh_conn_pg(WhConn *conn);
 extern const char *wh_conn_subject(WhConn *conn);
 extern int	wh_conn_server_version(WhConn *conn);
-extern TimestampTz wh_conn_as_of(WhConn *conn);	/* source clock at the snapshot */
+extern TimestampTz wh_conn_as_of(WhConn *conn); /* source clock at the
+												 * snapshot */
 extern bool wh_conn_in_recovery(WhConn *conn);
 
 /*

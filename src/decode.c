@@ -110,6 +110,7 @@ const char *
 wh_decode_cast(Oid typid)
 {
 	HeapTuple	tuple;
+	Form_pg_type type;
 	char	   *name;
 
 	if (!has_portable_binary(typid))
@@ -118,8 +119,8 @@ wh_decode_cast(Oid typid)
 	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(typid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for type %u", typid);
-	name = quote_qualified_identifier("pg_catalog",
-									  NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname));
+	type = (Form_pg_type) GETSTRUCT(tuple);
+	name = quote_qualified_identifier("pg_catalog", NameStr(type->typname));
 	ReleaseSysCache(tuple);
 
 	return name;
@@ -359,8 +360,10 @@ decode_field(WhDecoder *decoder, char *data, int len)
 
 	if (data == NULL)
 		return column->binary ?
-			ReceiveFunctionCall(&column->function, NULL, column->ioparam, column->typmod) :
-			InputFunctionCall(&column->function, NULL, column->ioparam, column->typmod);
+			ReceiveFunctionCall(&column->function, NULL, column->ioparam,
+								column->typmod) :
+			InputFunctionCall(&column->function, NULL, column->ioparam,
+							  column->typmod);
 
 	/* Both kinds of function want a NUL behind; the next field waits. */
 	next = data[len];

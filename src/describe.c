@@ -38,7 +38,7 @@ static void add_line(StringInfo lines, const char *column, const char *what);
 WhRemoteColumns *
 wh_describe(WhConn *conn, const char *query)
 {
-	WhRemoteColumns *remote = (WhRemoteColumns *) palloc0(sizeof(WhRemoteColumns));
+	WhRemoteColumns *remote = palloc0(sizeof(WhRemoteColumns));
 	PGresult   *volatile result = NULL;
 	int			nparams;
 
@@ -114,7 +114,8 @@ wh_describe_check(const WhRemoteColumns *remote, TupleDesc declared,
 			add_line(&lines, name,
 					 psprintf("%s at the source, declared %s",
 							  remote->columns[at].type_name,
-							  format_type_with_typemod(att->atttypid, att->atttypmod)));
+							  format_type_with_typemod(att->atttypid,
+													   att->atttypmod)));
 	}
 	for (int i = 0; i < remote->n; i++)
 	{
@@ -152,7 +153,8 @@ wh_describe_definitions(const WhRemoteColumns *remote)
 	for (int i = 0; i < remote->n; i++)
 	{
 		const WhRemoteColumn *column = &remote->columns[i];
-		bool		as_is = is_known_type(column->typid) && column->typid != UNKNOWNOID;
+		bool		as_is = is_known_type(column->typid) &&
+		column->typid != UNKNOWNOID;
 
 		appendStringInfo(&sql, "%s%s %s", i == 0 ? "" : ", ",
 						 quote_identifier(column->name),
@@ -169,7 +171,7 @@ static void
 take_columns(WhRemoteColumns *remote, const PGresult *result)
 {
 	remote->n = PQnfields(result);
-	remote->columns = (WhRemoteColumn *) palloc0(sizeof(WhRemoteColumn) * Max(remote->n, 1));
+	remote->columns = palloc0(sizeof(WhRemoteColumn) * Max(remote->n, 1));
 	for (int i = 0; i < remote->n; i++)
 	{
 		WhRemoteColumn *column = &remote->columns[i];
@@ -232,8 +234,10 @@ ask_type_names(WhConn *conn, WhRemoteColumns *remote)
 					 errdetail("%s", wh_conn_subject(conn))));
 		for (int i = 0; i < remote->n; i++)
 		{
-			if (remote->columns[i].type_name == NULL)
-				remote->columns[i].type_name = wh_clean_text(PQgetvalue(result, i, 1));
+			WhRemoteColumn *column = &remote->columns[i];
+
+			if (column->type_name == NULL)
+				column->type_name = wh_clean_text(PQgetvalue(result, i, 1));
 		}
 	}
 	PG_FINALLY();

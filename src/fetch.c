@@ -91,7 +91,8 @@ static bool in_period(const Fetch *fetch);
 static void raise_outside(const Fetch *fetch) pg_attribute_noreturn();
 static void raise_over_cap(const Fetch *fetch, const char *what, int64 cap,
 						   const char *option) pg_attribute_noreturn();
-static void end_copy(const Fetch *fetch, WhConn *conn, const WhDecoder *decoder);
+static void end_copy(const Fetch *fetch, WhConn *conn,
+					 const WhDecoder *decoder);
 
 /*
  * _wh.fetch(template text, tenant text, day date) returns setof record
@@ -290,7 +291,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	wh_gate_copy(sql);
 
 	conn = wh_connect(fetch->tenant, fetch->subject);
-	wh_describe_check(wh_describe(conn, query), columns, fetch->tmpl->name, conn);
+	wh_describe_check(wh_describe(conn, query), columns, fetch->tmpl->name,
+					  conn);
 	begin_copy(conn, sql, columns->natts);
 	receive(fetch, conn, decoder);
 	end_copy(fetch, conn, decoder);
@@ -374,7 +376,8 @@ set_time_check(Fetch *fetch)
 	fetch->time_attnum = SPI_fnumber(tmpl->columns, tmpl->time_column);
 	if (fetch->time_attnum <= 0)
 		elog(ERROR, "time column \"%s\" is not declared", tmpl->time_column);
-	fetch->time_type = TupleDescAttr(tmpl->columns, fetch->time_attnum - 1)->atttypid;
+	fetch->time_type = TupleDescAttr(tmpl->columns,
+									 fetch->time_attnum - 1)->atttypid;
 
 	switch (fetch->time_type)
 	{
@@ -402,7 +405,8 @@ static void
 begin_copy(WhConn *conn, const char *sql, int ncolumns)
 {
 	PGresult   *result = wh_conn_exec(conn, sql, PGRES_COPY_OUT);
-	bool		expected = PQbinaryTuples(result) && PQnfields(result) == ncolumns;
+	bool		expected = PQbinaryTuples(result) &&
+	PQnfields(result) == ncolumns;
 
 	PQclear(result);
 	if (!expected)
@@ -465,7 +469,8 @@ take_message(Fetch *fetch, WhDecoder *decoder, char *data, int len)
 		take_row(fetch);
 
 		/* By bytes, too: a thousand rows can be a thousand long values. */
-		if (++fetch->batch_rows >= BATCH_ROWS || fetch->batch_bytes >= BATCH_BYTES)
+		if (++fetch->batch_rows >= BATCH_ROWS ||
+			fetch->batch_bytes >= BATCH_BYTES)
 		{
 			MemoryContextReset(fetch->batch);
 			fetch->batch_rows = 0;
@@ -515,7 +520,7 @@ raise_outside(const Fetch *fetch)
 {
 	const WhTemplate *tmpl = fetch->tmpl;
 	bool		elsewhere = pg_strcasecmp(fetch->tenant->time_zone, "UTC") != 0 &&
-		strstr(tmpl->query, "{DAY_START}") == NULL;
+	strstr(tmpl->query, "{DAY_START}") == NULL;
 
 	wh_remote_failed_mark();
 	ereport(ERROR,
@@ -532,7 +537,8 @@ raise_outside(const Fetch *fetch)
 }
 
 static void
-raise_over_cap(const Fetch *fetch, const char *what, int64 cap, const char *option)
+raise_over_cap(const Fetch *fetch, const char *what, int64 cap,
+			   const char *option)
 {
 	wh_remote_failed_mark();
 	ereport(ERROR,
@@ -568,5 +574,6 @@ end_copy(const Fetch *fetch, WhConn *conn, const WhDecoder *decoder)
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("rows of tenant \"%s\" were truncated", fetch->tenant->name),
 			 errdetail("%s\nIt sent %lld rows, of which %lld arrived.",
-					   fetch->subject, (long long) sent, (long long) fetch->rows)));
+					   fetch->subject, (long long) sent,
+					   (long long) fetch->rows)));
 }

@@ -17,7 +17,8 @@ typedef struct WhMatviewResult
 	int64		size_bytes;		/* as loaded, with toast and indexes */
 	double		load_ms;
 	double		lock_ms;
-	bool		replaced;		/* a relation with other columns took its place */
+	bool		replaced;		/* a relation with other columns took its
+								 * place */
 } WhMatviewResult;
 
 /*

@@ -8,7 +8,7 @@
 
 #include "period.h"
 
-#define WH_TEMPLATE_NAME_MAX 52	/* + "_YYYY_MM_DD" = 63 */
+#define WH_TEMPLATE_NAME_MAX 52 /* + "_YYYY_MM_DD" = 63 */
 
 /* {template}_{YYYY_MM_DD}, _{YYYY_MM}, _{YYYY} or {template} itself. */
 extern char *wh_slice_name(const char *template_name, const WhPeriod *period);

@@ -73,7 +73,8 @@ static const char *cure(const Probe *probe, const ErrorData *error);
 static void put_steps(ReturnSetInfo *rsinfo, const Probe *probe);
 
 /*
- * _wh.test_tenant(tenant text) returns table (tenant_name, step, ok, detail, fix)
+ * _wh.test_tenant(tenant text)
+ *		returns table (tenant_name, step, ok, detail, fix)
  */
 Datum
 wh_test_tenant(PG_FUNCTION_ARGS)

@@ -209,7 +209,7 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 	DateADT		to = request->has_to ? request->to : today;
 	DateADT		from = request->has_from ? request->from : to;
 	bool		look_back = !request->has_from &&
-		(to == today || to == wh_date_at(now, "UTC"));
+	(to == today || to == wh_date_at(now, "UTC"));
 	List	   *units = NIL;
 
 	if (look_back)

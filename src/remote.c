@@ -31,7 +31,8 @@ static char *reason_in(const PGconn *pg);
  * bytes of the value, so it is worded anew.
  */
 void
-wh_remote_raise(const WhRemote *remote, const char *sqlstate, const char *message)
+wh_remote_raise(const WhRemote *remote, const char *sqlstate,
+				const char *message)
 {
 	int			sqlerrcode = sqlerrcode_of(sqlstate);
 	const char *hint = hint_for(remote, sqlerrcode);
@@ -122,12 +123,13 @@ wh_clean_text(const char *text)
 	initStringInfo(&clean);
 	while (text != NULL && *text != '\0' && *text != '\n')
 	{
-		int			len = pg_encoding_verifymbchar(encoding, text,
-												   strnlen(text, MAX_MULTIBYTE_CHAR_LEN));
+		int			left = strnlen(text, MAX_MULTIBYTE_CHAR_LEN);
+		int			len = pg_encoding_verifymbchar(encoding, text, left);
+		unsigned char first = *text;
 
 		if (clean.len + Max(len, 1) > MAX_TEXT_BYTES)
 			break;
-		if (len <= 0 || (len == 1 && ((unsigned char) *text < ' ' || *text == 0x7f)))
+		if (len <= 0 || (len == 1 && (first < ' ' || first == 0x7f)))
 		{
 			appendStringInfoChar(&clean, '?');
 			len = 1;
@@ -170,7 +172,8 @@ sqlerrcode_of(const char *sqlstate)
 		strncmp(sqlstate, "00", 2) == 0)
 		return ERRCODE_PROTOCOL_VIOLATION;
 
-	return MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]);
+	return MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3],
+						 sqlstate[4]);
 }
 
 /*

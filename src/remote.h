@@ -33,10 +33,12 @@ extern bool wh_remote_refused(const PGconn *pg);
 
 /* Raise 08001: nobody answered. */
 extern void wh_remote_raise_unreachable(const WhRemote *remote,
-										const char *reason) pg_attribute_noreturn();
+										const char *reason)
+			pg_attribute_noreturn();
 
 /* Raise 08006: the connection is lost. */
-extern void wh_remote_raise_lost(const WhRemote *remote, PGconn *pg) pg_attribute_noreturn();
+extern void wh_remote_raise_lost(const WhRemote *remote, PGconn *pg)
+			pg_attribute_noreturn();
 
 /*
  * Copy a tenant's text for a message of ours: its first line, at most 1 kB,

@@ -122,8 +122,8 @@ wait_for_answer(ares_channel channel, const Answer *answer,
 {
 	while (!answer->done)
 	{
-		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-														   deadline);
+		TimestampTz now = GetCurrentTimestamp();
+		long		left = TimestampDifferenceMilliseconds(now, deadline);
 		struct timeval most = {left / 1000, (left % 1000) * 1000};
 		struct timeval buffer;
 		struct timeval *next;
@@ -145,11 +145,15 @@ wait_for_answer(ares_channel channel, const Answer *answer,
 static void
 wait_for_sockets(ares_channel channel, long timeout_ms)
 {
+	static uint32 wait_event = 0;
 	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
 	WaitEvent	events[ARES_GETSOCK_MAXNUM + 2];
 	WaitEventSet *set;
 	int			wanted = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
 	volatile int nevents = 0;
+
+	if (wait_event == 0)
+		wait_event = wh_wait_event("PgWarehouseResolve");
 
 	set = wh_create_wait_event_set(ARES_GETSOCK_MAXNUM + 2);
 	PG_TRY();
@@ -169,7 +173,7 @@ wait_for_sockets(ares_channel channel, long timeout_ms)
 				AddWaitEventToSet(set, flags, sockets[i], NULL, NULL);
 		}
 		nevents = WaitEventSetWait(set, timeout_ms, events, lengthof(events),
-								   wh_wait_event("PgWarehouseResolve"));
+								   wait_event);
 	}
 	PG_FINALLY();
 	{
@@ -189,7 +193,7 @@ wait_for_sockets(ares_channel channel, long timeout_ms)
 			readable = events[i].fd;
 		if (events[i].events & WL_SOCKET_WRITEABLE)
 			writable = events[i].fd;
-		if (events[i].fd != PGINVALID_SOCKET)
+		if (readable != ARES_SOCKET_BAD || writable != ARES_SOCKET_BAD)
 			ares_process_fd(channel, readable, writable);
 	}
 

@@ -24,7 +24,7 @@ extern void wh_role_owner(WhRole *save, Oid owner);
 extern void wh_role_installer(WhRole *save);
 extern void wh_role_leave(const WhRole *save);
 
-extern Oid	wh_installer_oid(void);	/* owner of schema _wh */
+extern Oid	wh_installer_oid(void); /* owner of schema _wh */
 extern void wh_role_check_owner(Oid owner);
 extern void wh_need_superuser(const char *what);
 

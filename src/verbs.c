@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -413,7 +414,8 @@ build_tenant_view(WhRun *run, void *arg)
 	const ViewCall *call = (const ViewCall *) arg;
 
 	run->status = "loaded";
-	wh_matview_schema(call->tenant);
+	if (!OidIsValid(get_namespace_oid(call->tenant->schema, true)))
+		wh_matview_schema(call->tenant);
 	(void) wh_unionview_tenant(call->tmpl, call->tenant);
 }
 
