@@ -80,6 +80,7 @@ wh_refresh(PG_FUNCTION_ARGS)
 	WhRequest	request = {0};
 	WhRole		caller;
 	WhRun		first_failure;
+	List	   *touched = NIL;
 	List	   *units;
 	ListCell   *lc;
 	int			failed = 0;
@@ -105,6 +106,7 @@ wh_refresh(PG_FUNCTION_ARGS)
 
 		wh_unit_run(unit, &run);
 		put_run(rsinfo, &run);
+		touched = wh_touch(touched, unit, &run);
 		if (run.error == NULL)
 			continue;
 		if (failed++ == 0)
@@ -112,7 +114,7 @@ wh_refresh(PG_FUNCTION_ARGS)
 		if (on_error == ON_ERROR_STOP)
 			break;
 	}
-	published = dry_run || wh_publish(request.templates);
+	published = wh_publish(touched);
 	wh_role_leave(&caller);
 
 	if (on_error == ON_ERROR_RAISE)
@@ -166,6 +168,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 	WhRequest	request = {0};
 	WhRun		first_failure;
 	WhRole		caller;
+	List	   *touched = NIL;
 	List	   *units;
 	ListCell   *lc;
 	int			failed = 0;
@@ -190,14 +193,16 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 
 	foreach(lc, units)
 	{
+		const WhUnit *unit = (const WhUnit *) lfirst(lc);
 		WhRun		run;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!run_committed((const WhUnit *) lfirst(lc), &run) && failed++ == 0)
+		if (!run_committed(unit, &run) && failed++ == 0)
 			first_failure = run;
 		MemoryContextSwitchTo(job);
+		touched = wh_touch(touched, unit, &run);
 	}
-	published = publish_committed(request.templates);
+	published = publish_committed(touched);
 
 	SPI_finish();
 	if (failed > 0)

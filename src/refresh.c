@@ -165,6 +165,15 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 	wh_run_finish(run);
 }
 
+List *
+wh_touch(List *templates, const WhUnit *unit, const WhRun *run)
+{
+	if (run->reason != NULL)
+		return templates;
+
+	return list_append_unique_ptr(templates, unconstify(WhTemplate *, unit->tmpl));
+}
+
 /*
  * Bring views up to date; see refresh.h.
  */

@@ -61,6 +61,12 @@ extern void wh_unit_start(const WhUnit *unit, WhRun *run);
 extern void wh_unit_work(const WhUnit *unit, WhRun *run);
 
 /*
+ * Add the unit's template to those whose views may be out of date by now;
+ * not for a skipped unit: another session is at it, and holds their locks.
+ */
+extern List *wh_touch(List *templates, const WhUnit *unit, const WhRun *run);
+
+/*
  * Bring the views of these templates up to date; contained: a failure is
  * logged, warned of and makes the result false.  Caller: owner, after the last
  * byte.

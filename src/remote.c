@@ -47,7 +47,7 @@ wh_remote_raise(const WhRemote *remote, const char *sqlstate,
 			(errcode(sqlerrcode),
 			 errmsg("tenant \"%s\": %s", remote->tenant, message),
 			 errdetail("%s", remote->subject),
-			 hint != NULL ? errhint("%s", hint) : 0));
+			 errhint("%s", hint)));
 }
 
 /*
@@ -177,7 +177,8 @@ sqlerrcode_of(const char *sqlstate)
 }
 
 /*
- * Say what mends a server's error, where one thing usually does.
+ * Say what usually mends a server's error: where the server itself is in the
+ * way, what tells how far we get; else where the statement can be tried.
  */
 static const char *
 hint_for(const WhRemote *remote, int sqlerrcode)
@@ -196,6 +197,9 @@ hint_for(const WhRemote *remote, int sqlerrcode)
 			return psprintf("SELECT _wh.alter_tenant(%s, dbname => ...);", tenant);
 		case ERRCODE_TOO_MANY_CONNECTIONS:
 			return psprintf("SELECT _wh.alter_tenant(%s, max_connections => 1);", tenant);
+		case ERRCODE_QUERY_CANCELED:
+			return psprintf("At the tenant: ALTER ROLE %s SET statement_timeout = ...; or give the query an index there.",
+							username);
 		case ERRCODE_INSUFFICIENT_PRIVILEGE:
 			return psprintf("At the tenant: GRANT SELECT ON ... TO %s;", username);
 		case ERRCODE_UNDEFINED_TABLE:
@@ -203,7 +207,21 @@ hint_for(const WhRemote *remote, int sqlerrcode)
 		case ERRCODE_UNDEFINED_FUNCTION:
 			return "Mend the source, or the query: SELECT _wh.alter_template(..., query_template => ...);";
 		default:
-			return NULL;
+			break;
+	}
+
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return psprintf("SELECT * FROM _wh.test_tenant(%s);", tenant);
+		default:
+			return psprintf("Try the statement at the tenant: SELECT remote_sql FROM _wh.wh_plan(tenant => %s);",
+							tenant);
 	}
 }
 

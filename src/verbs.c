@@ -48,7 +48,7 @@ typedef struct ViewCall
 	const WhTenant *tenant;
 } ViewCall;
 
-static bool run_all(List *units, const WhRequest *request);
+static bool run_all(List *units);
 static void tally(Tally *counts, const WhRun *run);
 static void append_day(StringInfo json, const WhUnit *unit, const WhRun *run);
 static void append_error(StringInfo json, const WhRun *run);
@@ -107,7 +107,7 @@ wh_create_mv_from_template(PG_FUNCTION_ARGS)
 						slice->period.kind == WH_DAY ? "slice" : "roll-up",
 						slice->relation_schema, slice->relation_name)));
 	else
-		ok = run_all(wh_units(&request, true), &request);
+		ok = run_all(wh_units(&request, true));
 	wh_role_leave(&caller);
 
 	PG_RETURN_BOOL(ok);
@@ -130,7 +130,7 @@ wh_update_mv_by_template(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, template_name, tenant_name);
-	ok = run_all(wh_units(&request, true), &request);
+	ok = run_all(wh_units(&request, true));
 	wh_role_leave(&caller);
 
 	PG_RETURN_BOOL(ok);
@@ -150,6 +150,7 @@ wh_update_mv_window_by_template(PG_FUNCTION_ARGS)
 	Tally		counts = {0};
 	StringInfoData json;
 	WhRole		caller;
+	List	   *touched = NIL;
 	List	   *units;
 	ListCell   *lc;
 
@@ -175,11 +176,12 @@ wh_update_mv_window_by_template(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		wh_unit_run(unit, &run);
 		tally(&counts, &run);
+		touched = wh_touch(touched, unit, &run);
 		if (lc != list_head(units))
 			appendStringInfoString(&json, ", ");
 		append_day(&json, unit, &run);
 	}
-	(void) wh_publish(request.templates);
+	(void) wh_publish(touched);
 	wh_role_leave(&caller);
 
 	appendStringInfo(&json, "], \"from\": \"%s\", \"to\": \"%s\"",
@@ -246,6 +248,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 	StringInfoData errors;
 	StringInfoData json;
 	WhRole		caller;
+	List	   *touched = NIL;
 	List	   *units;
 	ListCell   *lc;
 
@@ -273,6 +276,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 			CHECK_FOR_INTERRUPTS();
 			wh_unit_run(unit, &run);
 			tally(&counts, &run);
+			touched = wh_touch(touched, unit, &run);
 			if (run.error == NULL)
 				continue;
 			if (errors.len > 0)
@@ -286,7 +290,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 			append_error(&errors, &run);
 			appendStringInfoChar(&errors, '}');
 		}
-		(void) wh_publish(request.templates);
+		(void) wh_publish(touched);
 	}
 	wh_role_leave(&caller);
 
@@ -307,24 +311,27 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
  * current and shown.
  */
 static bool
-run_all(List *units, const WhRequest *request)
+run_all(List *units)
 {
+	List	   *touched = NIL;
 	bool		ok = true;
 	ListCell   *lc;
 
 	foreach(lc, units)
 	{
+		const WhUnit *unit = (const WhUnit *) lfirst(lc);
 		WhRun		run;
 
 		CHECK_FOR_INTERRUPTS();
-		wh_unit_run((const WhUnit *) lfirst(lc), &run);
+		wh_unit_run(unit, &run);
+		touched = wh_touch(touched, unit, &run);
 		if (strcmp(run.status, "loaded") == 0)
 			continue;
 		wh_run_warn(&run);
 		ok = false;
 	}
 
-	return wh_publish(request->templates) && ok;
+	return wh_publish(touched) && ok;
 }
 
 static void

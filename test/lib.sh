@@ -91,6 +91,9 @@ begin_scratch()
 	[ "$(id -u)" -ne 0 ] ||
 		AS=(setpriv --reuid postgres --regid postgres --init-groups "${AS[@]}")
 	own
+
+	# The work tree may be closed to that user.
+	cd "$SCRATCH"
 }
 
 end_scratch()
