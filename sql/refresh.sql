@@ -79,6 +79,9 @@ SELECT count(*) FROM _wh.wh_refresh('daystats', 'tenant_a');
 -- Status.
 SELECT table_name, loads_last_24h, state FROM _wh.v_table_freshness WHERE template_name = 'daystats' ORDER BY 1;
 SELECT template_name, tenant_name, state, slices, row_count FROM _wh.wh_status() WHERE template_name = 'daystats';
+SELECT _wh.alter_template('daystats', options => '{"freshness_target": "1 microsecond"}');
+SELECT table_name, freshness_target, state FROM _wh.v_table_freshness WHERE template_name = 'daystats' ORDER BY 1;
+SELECT _wh.alter_template('daystats', reset => '{options}');
 SELECT tenant_name, day, state, row_count, reason FROM _wh.v_coverage WHERE template_name = 'daystats' AND day BETWEEN '2024-01-01' AND '2024-01-06' ORDER BY 1, 2;
 
 -- Bad arguments are errors and leave no trace.
