@@ -11,6 +11,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "guc.h"
@@ -22,11 +23,27 @@
 #define UNIX_TO_POSTGRES_EPOCH_US \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
+static char application_name[NAMEDATALEN];
+
 static void check_version(WhConn *conn);
 static char *begin_sql(PGconn *pg);
 static void take_answer(WhSession *session, const PGresult *result);
 static void check_settings(WhConn *conn, const WhSession *session);
 static int	encoding_of(const PGconn *pg);
+
+/*
+ * Say what the sessions are about; see session.h.
+ */
+void
+wh_session_purpose(const char *purpose)
+{
+	char	   *name = psprintf("pg_warehouse%s%s", purpose ? " " : "",
+								purpose ? purpose : "");
+
+	strlcpy(application_name, name,
+			pg_mbcliplen(name, (int) strlen(name), NAMEDATALEN - 1) + 1);
+	pfree(name);
+}
 
 /*
  * Begin; see session.h.
@@ -93,6 +110,9 @@ begin_sql(PGconn *pg)
 						   " SET LOCAL standard_conforming_strings = on;"
 						   " SET LOCAL lock_timeout = '10s';"
 						   " SET LOCAL idle_in_transaction_session_timeout = '10min';");
+	if (application_name[0] != '\0')
+		appendStringInfo(&sql, " SET LOCAL application_name = %s;",
+						 quote_literal_cstr(application_name));
 	if (PQserverVersion(pg) >= 140000)
 		appendStringInfoString(&sql,
 							   " SET LOCAL client_connection_check_interval = '5s';");
