@@ -305,8 +305,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	conn = wh_connect(fetch->tenant, fetch->subject);
 	wh_describe_check(wh_describe(conn, query), columns, fetch->tmpl->name,
 					  conn);
-	begin_copy(conn, sql, columns->natts);
 	begin_progress(fetch);
+	begin_copy(conn, sql, columns->natts);
 	receive(fetch, conn, decoder);
 	end_copy(fetch, conn, decoder);
 	pgstat_progress_end_command();
