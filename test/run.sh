@@ -145,6 +145,9 @@ run_tap()
 			else
 				result tap "$t" 0
 			fi
+
+			# Figures that a test took by the way.
+			sed -n 's/^# measured: /           /p' "$log"
 		else
 			result tap "$t" 1
 			SHOW+=("$log" "${log%/*}"/tmp_check/log/* "${log%/*}"/log/*)
