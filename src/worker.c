@@ -46,7 +46,7 @@ static void show_activity(const WhClaim *claim);
 static bool run_claim(WhQueue *queue, int me, const WhClaim *claim);
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
 static void work(const WhUnit *unit, WhRun *run);
-static void log_failure(WhRun *run, MemoryContext context);
+static void log_failure(WhRun *run);
 static void begin(WhRole *caller);
 static void commit(const WhRole *caller);
 
@@ -180,6 +180,7 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 	MemoryContext context = CurrentMemoryContext;
 	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
 	WhRun	   *run = (WhRun *) palloc0(sizeof(WhRun));
+	ErrorData  *volatile error = NULL;
 
 	unit->period = wh_period_day(claim->day);
 	unit->begun = claim->begun;
@@ -194,20 +195,23 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		run->error = CopyErrorData();
+		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
-
-		/* Should this fail too, the worker ends and the unit is lost. */
-		MemoryContextSwitchTo(context);
-		log_failure(run, context);
-		wh_queue_logged(queue, me, run->run_id);
 	}
 	PG_END_TRY();
 
 	MemoryContextSwitchTo(context);
+	if (error == NULL)
+		return run->error == NULL;
 
-	return run->error == NULL;
+	/* Should this fail too, the worker ends and the unit is lost. */
+	run->error = error;
+	log_failure(run);
+	wh_queue_logged(queue, me, run->run_id);
+	MemoryContextSwitchTo(context);
+
+	return false;
 }
 
 /*
@@ -249,8 +253,9 @@ work(const WhUnit *unit, WhRun *run)
  * tenant is gone.
  */
 static void
-log_failure(WhRun *run, MemoryContext context)
+log_failure(WhRun *run)
 {
+	MemoryContext context = CurrentMemoryContext;
 	WhRole		caller;
 
 	begin(&caller);
