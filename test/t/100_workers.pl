@@ -25,10 +25,17 @@ CREATE TABLE speed AS SELECT 0::float8 AS seconds;
 GRANT SELECT ON t, speed TO wh_src});
 $node->safe_psql('postgres', qq{
 SELECT _wh.drop_template('foodlogstats');
-SELECT _wh.add_tenant('t' || i, split_part(current_setting('unix_socket_directories'), ',', 1), 'source', 'wh_src', ${\ $node->port},
-                      sslmode => 'disable', auth_method => 'trusted') FROM generate_series(1, 4) AS i;
+${\ add_tenant_sql('t1', 't2', 't3', 't4')};
 SELECT _wh.add_template(name, 'SELECT id, at FROM t, pg_sleep((SELECT seconds FROM speed)) WHERE at >= {DAY_START} AND at < {DAY_END}',
                         'id integer, at timestamptz', time_column => 'at') FROM unnest('{w,w2}'::text[]) AS name});
+
+sub add_tenant_sql
+{
+	my $names = join(', ', map { "('$_')" } @_);
+
+	return "SELECT _wh.add_tenant(name, split_part(current_setting('unix_socket_directories'), ',', 1), 'source', 'wh_src',"
+	  . $node->port . ", sslmode => 'disable', auth_method => 'trusted') FROM (VALUES $names) AS t (name)";
+}
 
 sub query { return $node->safe_psql('postgres', $_[0]) }
 
@@ -173,6 +180,41 @@ speed(0);
 $session->{psql}->finish;
 like($session->{out}, qr/\|failed\|57014/, 'a worker was cancelled: the caller is told');
 is(log_since($since), 'failed 1, loaded 7', 'the others go on');
+
+# A tenant goes before its turn comes.
+$since = last_run();
+speed(1);
+$session = begin(refresh(1, ', parallel => 2'));
+await_workers(2);
+query("SELECT _wh.drop_tenant('t4', drop_data => true)");
+speed(0);
+$session->{psql}->finish;
+like($session->{out}, qr/^t4\|2024-01-01\|failed\|42704$/m, 'a tenant is gone: the caller is told');
+is(log_since($since), 'failed 1, loaded 3', 'and the others go on');
+
+# A refresh inside a worker is the worker's own work.
+query(add_tenant_sql('t4'));
+query(q{
+CREATE TABLE nested (tenant text, status text, pid integer);
+GRANT INSERT ON nested TO whadmin;
+CREATE FUNCTION refresh_inside() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('t.inside', true) = '1' THEN
+		RETURN;
+	END IF;
+	PERFORM set_config('t.inside', '1', true);
+	INSERT INTO public.nested SELECT tenant_name, status, pg_backend_pid()
+	FROM _wh.wh_refresh('w2', from_date => '2024-01-03', to_date => '2024-01-03', parallel => 4);
+END $$;
+SELECT _wh.alter_template('w2', enabled => true);
+CREATE EVENT TRIGGER inside ON ddl_command_end WHEN TAG IN ('CREATE MATERIALIZED VIEW') EXECUTE FUNCTION refresh_inside()});
+$since = last_run();
+unlike(query("SELECT status FROM _wh.wh_refresh('w', 't4', '2024-01-01', '2024-01-02')"), qr/failed|skipped/, 'refreshes inside of workers');
+is(query("SELECT count(*), count(DISTINCT tenant), count(DISTINCT status), min(status), bool_and(pid <> pg_backend_pid()) FROM nested"), '8|4|1|loaded|t', 'load what they are to');
+is(query("SELECT count(*) FROM _wh.extract_runs AS r WHERE run_id > $since AND template_name = 'w2' AND backend_pid IN (SELECT pid FROM nested)"), '8', 'by themselves');
+query(q{DROP EVENT TRIGGER inside; SELECT _wh.alter_template('w2', enabled => false)});
+query(refresh(3));
+is(query($rows), $whole, 'all rows are there again');
 
 # One worker is killed: the server restarts.
 $since = last_run();
