@@ -17,7 +17,8 @@ plan skip_all => 'libfaketime is not installed' unless $faketime;
 my $dir = scratch_dir();
 my $ca = make_ca($dir);
 {
-	# Certificates and servers live at the same false time.
+	# Certificates and servers live at the same false time; workers do not,
+	# since libfaketime is blind to what a signal handler forks.
 	local $ENV{LD_PRELOAD} = $faketime;
 	local $ENV{FAKETIME} = '@2024-03-12 01:00:00';
 	local $ENV{TZ} = 'UTC';
@@ -25,7 +26,7 @@ my $ca = make_ca($dir);
 	mkdir "$dir/then";
 	make_ca("$dir/then");
 	our $tenant = tenant_node('tenant', "$dir/then", 'tenant-secret');
-	our $warehouse = warehouse_node('warehouse', "$dir/then/ca.crt");
+	our $warehouse = warehouse_node('warehouse', "$dir/then/ca.crt", conf => "pg_warehouse.max_workers = 0\n");
 }
 our ($tenant, $warehouse);
 

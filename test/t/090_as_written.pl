@@ -14,7 +14,8 @@ my $example = "$FindBin::RealBin/../../examples/multi-tenant-warehouse";
 my ($faketime) = glob('/usr/lib/*/faketime/libfaketime.so.1');
 die 'libfaketime is not installed' unless $faketime;
 
-# The document lives at the beginning of 2024: so do these servers.
+# The document lives at the beginning of 2024: so do these servers, but no
+# workers, since libfaketime is blind to what a signal handler forks.
 local $ENV{LD_PRELOAD} = $faketime;
 local $ENV{FAKETIME} = '@2024-02-02 12:00:00';
 local $ENV{TZ} = 'UTC';
@@ -27,6 +28,7 @@ my $warehouse = warehouse_node('warehouse', $ca, conf => qq{
 shared_preload_libraries = 'pg_cron'
 cron.database_name = 'postgres'
 cron.host = '$PostgreSQL::Test::Cluster::test_pghost'
+pg_warehouse.max_workers = 0
 });
 $warehouse->safe_psql('postgres', q{
 CREATE EXTENSION pg_cron;
