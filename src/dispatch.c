@@ -203,7 +203,7 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 
 	while (dispatch->next < list_length(dispatch->units))
 	{
-		const WhUnit *unit = (const WhUnit *) list_nth(dispatch->units, dispatch->next);
+		WhUnit	   *unit = (WhUnit *) list_nth(dispatch->units, dispatch->next);
 		WhOutcome	outcome = {WH_UNIT_WAITING, 0};
 		WhRun		run;
 
@@ -218,6 +218,9 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 			dispatch->next++;
 		else
 		{
+			/* Where others follow before the commit, only delta. */
+			unit->rules.may_refill = options->commits ||
+				(list_length(dispatch->units) == 1 && unit->rules.method == WH_REFILL);
 			if (options->commits)
 				run_committed(unit, &run);
 			else

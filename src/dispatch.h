@@ -33,8 +33,8 @@ typedef void (*WhOnResult) (void *arg, const WhUnit *unit, const WhRun *run);
  * "commits", in transactions of their own (SPI is connected non-atomically
  * then, and nobody has switched roles).
  *
- * 54000 when more units than the lock table holds would run in one
- * transaction.
+ * 54000 or 55000 when the units do not fit into one transaction and would run
+ * in one (wh_check_one_transaction).
  */
 extern List *wh_run_units(const List *units, const WhRunOptions *options,
 						  WhOnResult on_result, void *arg);

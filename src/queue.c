@@ -57,6 +57,7 @@ typedef struct Unit
 	int			next;			/* of the same pair, or NOBODY */
 	DateADT		day;
 	bool		begun;
+	WhMethod	method;
 	WhOutcome	outcome;
 } Unit;
 
@@ -312,6 +313,7 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		claim->tenant_name = TENANTS(queue)[pair->tenant].name;
 		claim->day = unit->day;
 		claim->begun = unit->begun;
+		claim->method = unit->method;
 	}
 	SpinLockRelease(&queue->mutex);
 
@@ -424,6 +426,7 @@ gather(Draft *draft, const List *units)
 		unit->next = NOBODY;
 		unit->day = given->period.start;
 		unit->begun = given->begun;
+		unit->method = given->rules.method;
 
 		if (draft->pairs[pair].first == NOBODY)
 			draft->pairs[pair].first = draft->nunits;

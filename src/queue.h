@@ -6,6 +6,7 @@
 #ifndef WH_QUEUE_H
 #define WH_QUEUE_H
 
+#include "load.h"
 #include "nodes/pg_list.h"
 #include "storage/dsm.h"
 #include "storage/shm_mq.h"
@@ -36,6 +37,7 @@ typedef struct WhClaim
 	const char *tenant_name;
 	DateADT		day;
 	bool		begun;
+	WhMethod	method;
 } WhClaim;
 
 /*

@@ -29,11 +29,11 @@
 #define LOCKS_PER_MATVIEW 4
 
 /* The views of one template, and whether all of them are up to date. */
-typedef struct Publication
+typedef struct Showing
 {
 	const WhTemplate *tmpl;
 	bool		ok;
-} Publication;
+} Showing;
 
 static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
 					  const WhTenant *tenant, TimestampTz now);
@@ -190,7 +190,7 @@ wh_publish(List *templates)
 
 	foreach(lc, templates)
 	{
-		Publication work = {(const WhTemplate *) lfirst(lc), true};
+		Showing		work = {(const WhTemplate *) lfirst(lc), true};
 		WhRun		run = {0};
 
 		run.template_name = work.tmpl->name;
@@ -235,14 +235,14 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 
 	for (DateADT day = from; day <= to; day++)
 	{
+		WhUnit	   *unit;
 		bool		optional = request->missing_only || (look_back && day < to);
 
 		if (optional && is_final(tmpl, tenant, day))
 			continue;
-		if (request->newest_first)
-			units = lcons(make_unit(tmpl, tenant, day, today), units);
-		else
-			units = lappend(units, make_unit(tmpl, tenant, day, today));
+		unit = make_unit(tmpl, tenant, day, today);
+		unit->rules.method = request->method;
+		units = request->newest_first ? lcons(unit, units) : lappend(units, unit);
 	}
 
 	return units;
@@ -315,7 +315,8 @@ check_days(const WhRequest *request, TimestampTz now)
 
 /*
  * Refuse more units in one transaction than the lock table has room for, long
- * before it says "out of shared memory" to everybody.
+ * before it says "out of shared memory" to everybody; and refills beside
+ * others, since one locks readers out until the commit.
  */
 void
 wh_check_one_transaction(const List *units)
@@ -329,6 +330,13 @@ wh_check_one_transaction(const List *units)
 		const WhUnit *unit = (const WhUnit *) lfirst(lc);
 
 		needed += LOCKS_PER_MATVIEW + wh_template_index_count(unit->tmpl);
+		if (unit->rules.method == WH_REFILL && list_length(units) > 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("cannot refill %d slices in one transaction",
+							list_length(units)),
+					 errdetail("Each would lock its readers out until the last one is loaded."),
+					 errhint("CALL _wh.run_refresh(...) commits each unit; or refill one slice at a time.")));
 	}
 
 	if (needed > capacity / 2)
@@ -343,7 +351,7 @@ wh_check_one_transaction(const List *units)
 static WhUnit *
 make_unit(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day, DateADT today)
 {
-	WhUnit	   *unit = (WhUnit *) palloc(sizeof(WhUnit));
+	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
 
 	unit->tmpl = tmpl;
 	unit->tenant = tenant;
@@ -386,6 +394,7 @@ load_unit(WhRun *run, void *arg)
 {
 	const WhUnit *unit = (const WhUnit *) arg;
 	WhMatviewResult result = {0};
+	const WhLoaded *loaded = &result.loaded;
 	WhSlice		slice = {0};
 
 	if (wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start) != NULL &&
@@ -394,18 +403,21 @@ load_unit(WhRun *run, void *arg)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("refreshing a rolled-up day is not built yet")));
 
-	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &result);
+	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &unit->rules,
+					&result);
 
 	run->status = "loaded";
-	run->method = result.method;
-	run->rows_extracted = result.fetched.rows;
-	run->rows_inserted = result.fetched.rows;
-	run->rows_deleted = result.rows_before;
-	run->bytes = result.fetched.bytes;
-	run->fetch_ms = result.fetched.fetch_ms;
+	run->method = wh_method_name(loaded->method);
+	run->choice = loaded->reason;
+	run->rows_extracted = loaded->fetched.rows;
+	run->rows_inserted = loaded->counts.inserted;
+	run->rows_deleted = loaded->counts.deleted;
+	run->rows_unchanged = loaded->counts.unchanged;
+	run->bytes = loaded->fetched.bytes;
+	run->fetch_ms = loaded->fetched.fetch_ms;
 	run->load_ms = result.load_ms;
-	run->lock_ms = result.lock_ms;
-	run->as_of = result.fetched.as_of;
+	run->lock_ms = loaded->lock_ms;
+	run->as_of = loaded->fetched.as_of;
 
 	slice.template_name = unit->tmpl->name;
 	slice.tenant_name = unit->tenant->name;
@@ -413,11 +425,11 @@ load_unit(WhRun *run, void *arg)
 	slice.relation_schema = result.schema;
 	slice.relation_name = result.name;
 	slice.state = "loaded";
-	slice.row_count = result.fetched.rows;
+	slice.row_count = loaded->fetched.rows;
 	slice.size_bytes = result.size_bytes;
-	slice.as_of = result.fetched.as_of;
+	slice.as_of = loaded->fetched.as_of;
 	slice.last_refresh = GetCurrentTimestamp();
-	slice.method = unconstify(char *, result.method);
+	slice.method = unconstify(char *, run->method);
 	slice.run_id = run->run_id;
 	slice.template_version = unit->tmpl->version;
 	wh_slice_put(&slice);
@@ -426,7 +438,7 @@ load_unit(WhRun *run, void *arg)
 static void
 publish_template(WhRun *run, void *arg)
 {
-	Publication *work = (Publication *) arg;
+	Showing    *work = (Showing *) arg;
 
 	run->status = "loaded";
 	work->ok = wh_unionview_all(work->tmpl);

@@ -5,6 +5,7 @@
 #ifndef WH_REFRESH_H
 #define WH_REFRESH_H
 
+#include "load.h"
 #include "nodes/pg_list.h"
 #include "run.h"
 #include "template.h"
@@ -22,6 +23,7 @@ typedef struct WhRequest
 	DateADT		to;				/* inclusive */
 	bool		newest_first;
 	bool		missing_only;	/* leave out what is loaded and final */
+	WhMethod	method;			/* forced, or WH_CHOOSE */
 } WhRequest;
 
 /* One piece of work: one transaction, one row of the log. */
@@ -31,6 +33,7 @@ typedef struct WhUnit
 	const WhTenant *tenant;
 	WhPeriod	period;
 	bool		begun;			/* the day has begun in the tenant's zone */
+	WhLoadRules rules;			/* may_refill is for whoever runs it to say */
 } WhUnit;
 
 /*
@@ -47,7 +50,10 @@ extern void wh_request_resolve(WhRequest *request, const char *template_name,
  */
 extern List *wh_units(const WhRequest *request);
 
-/* Throw 54000 when one transaction has no room for the locks of the units. */
+/*
+ * Throw 54000 when one transaction has no room for the locks of the units,
+ * 55000 when it would hold readers up for several refills.
+ */
 extern void wh_check_one_transaction(const List *units);
 
 /*

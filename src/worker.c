@@ -184,6 +184,8 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 
 	unit->period = wh_period_day(claim->day);
 	unit->begun = claim->begun;
+	unit->rules.method = claim->method;
+	unit->rules.may_refill = true;
 
 	PG_TRY();
 	{
