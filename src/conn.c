@@ -76,6 +76,9 @@ typedef struct Listener
 	const char *last;
 } Listener;
 
+static WhConn *open_conn(const WhTenant *tenant, const char *subject,
+						 Listener *listener);
+static TimestampTz run_deadline_from(TimestampTz start);
 static void check_endpoint(const WhTenant *tenant);
 static void close_conn(void *arg);
 static void drop_socket(WhConn *conn);
@@ -101,78 +104,23 @@ static int64 bytes_received(const WhConn *conn);
 WhConn *
 wh_connect(const WhTenant *tenant, const char *subject)
 {
-	return wh_connect_steps(tenant, subject, NULL, NULL);
+	Listener	nobody = {NULL, NULL, NULL};
+
+	return open_conn(tenant, subject, &nobody);
 }
 
 /*
- * Open a connection and say at what it is working.
+ * Open a connection and begin, and say at what it is working.
  */
 WhConn *
 wh_connect_steps(const WhTenant *tenant, const char *subject,
 				 void (*step) (void *arg, const char *name), void *arg)
 {
-	TimestampTz start = GetCurrentTimestamp();
-	TimestampTz deadline;
 	Listener	listener = {step, arg, NULL};
-	const char *problem = NULL;
-	List	   *addresses;
-	ListCell   *cell;
-	WhConn	   *conn;
+	WhConn	   *conn = open_conn(tenant, subject, &listener);
 
-	wh_check_outbound();
-	check_endpoint(tenant);
-	deadline = TimestampTzPlusMilliseconds(start, wh_connect_timeout);
-
-	/* All that can fail for lack of memory comes before the socket. */
-	conn = (WhConn *) palloc0(sizeof(WhConn));
-	conn->remote.tenant = pstrdup(tenant->name);
-	conn->remote.username = pstrdup(tenant->username);
-	conn->remote.subject = pstrdup(subject);
-	conn->run_deadline = wh_run_timeout == 0 ? DT_NOEND :
-		TimestampTzPlusMilliseconds(start, wh_run_timeout);
-	conn->on_reset.func = close_conn;
-	conn->on_reset.arg = conn;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &conn->on_reset);
-
-	if (!AcquireExternalFD())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("could not connect to tenant \"%s\": too many open files",
-						conn->remote.tenant),
-				 errdetail("%s", conn->remote.subject),
-				 errhint("Raise the server's max_files_per_process and its limit on open files.")));
-	conn->holds_fd = true;
-
-	announce(&listener, "resolve");
-	if (tenant->host[0] == '/')
-		addresses = list_make1(NULL);
-	else
-		addresses = wh_resolve(tenant->host, deadline, &problem);
-	if (addresses == NIL)
-		wh_remote_raise_unreachable(&conn->remote,
-									psprintf("Could not resolve host name \"%s\": %s",
-											 tenant->host, problem));
-
-	/* Each address gets its share of the time that is left. */
-	foreach(cell, addresses)
-	{
-		TimestampTz now = GetCurrentTimestamp();
-		int			left = list_length(addresses) - foreach_current_index(cell);
-		TimestampTz share = now + (deadline - now) / left;
-
-		if (try_address(conn, tenant, (char *) lfirst(cell), share, &listener))
-			break;
-
-		/* A server that spoke has the last word; silence may be one route's. */
-		if (left == 1 || wh_remote_refused(conn->pg))
-			wh_remote_raise_connect(&conn->remote, conn->pg,
-									GetCurrentTimestamp() >= share);
-		drop_socket(conn);
-	}
-
-	check_credentials(conn, tenant);
 	announce(&listener, "read_only");
-	wh_session_begin(conn, &conn->session);
+	wh_session_begin(conn);
 
 	return conn;
 }
@@ -204,16 +152,24 @@ wh_conn_server_version(WhConn *conn)
 	return PQserverVersion(conn->pg);
 }
 
-TimestampTz
-wh_conn_as_of(WhConn *conn)
+WhSession *
+wh_conn_session(WhConn *conn)
 {
-	return conn->session.as_of;
+	return &conn->session;
 }
 
-bool
-wh_conn_in_recovery(WhConn *conn)
+/*
+ * Turn to another subject; see conn.h.
+ */
+void
+wh_conn_turn_to(WhConn *conn, const char *subject)
 {
-	return conn->session.in_recovery;
+	char	   *copy = MemoryContextStrdup(GetMemoryChunkContext(conn), subject);
+
+	pfree(conn->remote.subject);
+	conn->remote.subject = copy;
+	conn->run_deadline = run_deadline_from(GetCurrentTimestamp());
+	conn->session.as_of = DT_NOBEGIN;
 }
 
 /*
@@ -224,6 +180,8 @@ wh_conn_exec(WhConn *conn, const char *sql, ExecStatusType expected)
 {
 	PGresult   *result;
 
+	Assert(PQtransactionStatus(conn->pg) == PQTRANS_INTRANS);
+
 	if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0))
 		wh_remote_error(conn, NULL);
 
@@ -232,6 +190,55 @@ wh_conn_exec(WhConn *conn, const char *sql, ExecStatusType expected)
 		wh_remote_error(conn, result);
 
 	return result;
+}
+
+void
+wh_conn_collect(WhConn *conn)
+{
+	if (!PQenterPipelineMode(conn->pg))
+		wh_remote_error(conn, NULL);
+}
+
+void
+wh_conn_ask(WhConn *conn)
+{
+	if (!PQpipelineSync(conn->pg))
+		wh_remote_error(conn, NULL);
+}
+
+/*
+ * Take the answer of the next statement asked.  The end of it has come along
+ * with it, or nothing more will.
+ */
+PGresult *
+wh_conn_answer(WhConn *conn, ExecStatusType expected)
+{
+	PGresult   *result = wh_conn_result(conn);
+	PGresult   *more;
+
+	if (result == NULL || PQresultStatus(result) != expected)
+		wh_remote_error(conn, result);
+
+	more = wh_conn_result(conn);
+	if (more != NULL)
+	{
+		PQclear(result);
+		wh_remote_error(conn, more);
+	}
+
+	return result;
+}
+
+void
+wh_conn_asked(WhConn *conn)
+{
+	PGresult   *result = wh_conn_result(conn);
+
+	if (PQresultStatus(result) != PGRES_PIPELINE_SYNC)
+		wh_remote_error(conn, result);
+	PQclear(result);
+	if (!PQexitPipelineMode(conn->pg))
+		wh_remote_error(conn, NULL);
 }
 
 /*
@@ -309,6 +316,82 @@ wh_remote_error(WhConn *conn, PGresult *result)
 			 errmsg("tenant \"%s\" sent an answer that was not asked for",
 					conn->remote.tenant),
 			 errdetail("%s", conn->remote.subject)));
+}
+
+/*
+ * Open a connection, with a word to the listener at each step.
+ */
+static WhConn *
+open_conn(const WhTenant *tenant, const char *subject, Listener *listener)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz deadline;
+	const char *problem = NULL;
+	List	   *addresses;
+	ListCell   *cell;
+	WhConn	   *conn;
+
+	wh_check_outbound();
+	check_endpoint(tenant);
+	deadline = TimestampTzPlusMilliseconds(start, wh_connect_timeout);
+
+	/* All that can fail for lack of memory comes before the socket. */
+	conn = (WhConn *) palloc0(sizeof(WhConn));
+	conn->remote.tenant = pstrdup(tenant->name);
+	conn->remote.username = pstrdup(tenant->username);
+	conn->remote.subject = pstrdup(subject);
+	conn->run_deadline = run_deadline_from(start);
+	conn->session.as_of = DT_NOBEGIN;
+	conn->on_reset.func = close_conn;
+	conn->on_reset.arg = conn;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &conn->on_reset);
+
+	if (!AcquireExternalFD())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not connect to tenant \"%s\": too many open files",
+						conn->remote.tenant),
+				 errdetail("%s", conn->remote.subject),
+				 errhint("Raise the server's max_files_per_process and its limit on open files.")));
+	conn->holds_fd = true;
+
+	announce(listener, "resolve");
+	if (tenant->host[0] == '/')
+		addresses = list_make1(NULL);
+	else
+		addresses = wh_resolve(tenant->host, deadline, &problem);
+	if (addresses == NIL)
+		wh_remote_raise_unreachable(&conn->remote,
+									psprintf("Could not resolve host name \"%s\": %s",
+											 tenant->host, problem));
+
+	/* Each address gets its share of the time that is left. */
+	foreach(cell, addresses)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		int			left = list_length(addresses) - foreach_current_index(cell);
+		TimestampTz share = now + (deadline - now) / left;
+
+		if (try_address(conn, tenant, (char *) lfirst(cell), share, listener))
+			break;
+
+		/* A server that spoke has the last word; silence may be one route's. */
+		if (left == 1 || wh_remote_refused(conn->pg))
+			wh_remote_raise_connect(&conn->remote, conn->pg,
+									GetCurrentTimestamp() >= share);
+		drop_socket(conn);
+	}
+
+	check_credentials(conn, tenant);
+
+	return conn;
+}
+
+static TimestampTz
+run_deadline_from(TimestampTz start)
+{
+	return wh_run_timeout == 0 ? DT_NOEND :
+		TimestampTzPlusMilliseconds(start, wh_run_timeout);
 }
 
 /*

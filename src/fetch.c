@@ -27,6 +27,7 @@
 #include "describe.h"
 #include "fetch.h"
 #include "gate.h"
+#include "pool.h"
 #include "settings.h"
 
 /* The batch context is reset after so many rows or bytes. */
@@ -152,7 +153,7 @@ wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
 	state.sink = sink;
 	state.arg = arg;
 
-	/* The connection closes with the context, here and now. */
+	/* A connection that was not given back closes with the context. */
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
@@ -270,6 +271,7 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	int64		field_cap = fetch->tmpl->max_field_bytes;
 	instr_time	start;
 	instr_time	duration;
+	WhLease    *lease;
 	WhConn	   *conn;
 	WhDecoder  *decoder;
 	char	   *query;
@@ -290,7 +292,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	sql = copy_sql(query, columns);
 	wh_gate_copy(sql);
 
-	conn = wh_connect(fetch->tenant, fetch->subject);
+	lease = wh_pool_take(fetch->tenant, fetch->subject);
+	conn = lease->conn;
 	wh_describe_check(wh_describe(conn, query), columns, fetch->tmpl->name,
 					  conn);
 	begin_copy(conn, sql, columns->natts);
@@ -302,7 +305,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	fetched->rows = fetch->rows;
 	fetched->bytes = fetch->bytes;
 	fetched->fetch_ms = INSTR_TIME_GET_MILLISEC(duration);
-	fetched->as_of = wh_conn_as_of(conn);
+	fetched->as_of = wh_conn_session(conn)->as_of;
+	wh_pool_give(lease);
 }
 
 /*

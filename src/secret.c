@@ -106,6 +106,21 @@ wh_secret_open(const WhTenant *tenant)
 	return password;
 }
 
+char *
+wh_secret_mark(const WhTenant *tenant)
+{
+	WhSealed   *sealed = find_sealed(subject_of(tenant));
+	char	   *mark;
+
+	if (sealed == NULL)
+		return NULL;
+
+	mark = (char *) palloc(2 * WH_NONCE_BYTES + 1);
+	mark[hex_encode((const char *) sealed->nonce, WH_NONCE_BYTES, mark)] = '\0';
+
+	return mark;
+}
+
 bool
 wh_secret_fits(const WhTenant *a, const WhTenant *b)
 {

@@ -19,6 +19,12 @@ extern void wh_secret_drop(const WhTenant *tenant);
  */
 extern char *wh_secret_open(const WhTenant *tenant);
 
+/*
+ * Tell one sealing of the tenant's password from any other, without opening
+ * it: palloc'd hexadecimal digits, NULL when there is none.
+ */
+extern char *wh_secret_mark(const WhTenant *tenant);
+
 /* Would a password sealed for the one open for the other? */
 extern bool wh_secret_fits(const WhTenant *a, const WhTenant *b);
 
