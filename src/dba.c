@@ -23,6 +23,7 @@
 #include "fetch.h"
 #include "matview.h"
 #include "names.h"
+#include "pool.h"
 #include "refresh.h"
 #include "settings.h"
 #include "slice.h"
@@ -77,9 +78,11 @@ wh_refresh(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	OnError		on_error = get_on_error(fcinfo);
 	bool		dry_run = !PG_ARGISNULL(ARG_DRY_RUN) && PG_GETARG_BOOL(ARG_DRY_RUN);
+	bool		consistent = !PG_ARGISNULL(ARG_CONSISTENT) && PG_GETARG_BOOL(ARG_CONSISTENT);
 	WhRequest	request = {0};
 	WhRole		caller;
 	WhRun		first_failure;
+	WhPool	   *pool;
 	List	   *touched = NIL;
 	List	   *units;
 	ListCell   *lc;
@@ -92,6 +95,9 @@ wh_refresh(PG_FUNCTION_ARGS)
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
 	units = wh_units(&request, true);
+	if (consistent)
+		wh_units_by_tenant_day(units);
+	pool = wh_pool_open();
 	foreach(lc, units)
 	{
 		const WhUnit *unit = (const WhUnit *) lfirst(lc);
@@ -104,6 +110,8 @@ wh_refresh(PG_FUNCTION_ARGS)
 			continue;
 		}
 
+		if (consistent)
+			wh_pool_share_snapshot(pool, unit->tenant, unit->period.start);
 		wh_unit_run(unit, &run);
 		put_run(rsinfo, &run);
 		touched = wh_touch(touched, unit, &run);
@@ -114,6 +122,7 @@ wh_refresh(PG_FUNCTION_ARGS)
 		if (on_error == ON_ERROR_STOP)
 			break;
 	}
+	wh_pool_close(pool);
 	published = wh_publish(touched);
 	wh_role_leave(&caller);
 
@@ -135,8 +144,10 @@ Datum
 wh_plan(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		consistent = !PG_ARGISNULL(ARG_CONSISTENT) && PG_GETARG_BOOL(ARG_CONSISTENT);
 	WhRequest	request = {0};
 	WhRole		caller;
+	List	   *units;
 	ListCell   *lc;
 	int			seq = 0;
 
@@ -146,7 +157,10 @@ wh_plan(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
-	foreach(lc, wh_units(&request, false))
+	units = wh_units(&request, false);
+	if (consistent)
+		wh_units_by_tenant_day(units);
+	foreach(lc, units)
 		put_plan(rsinfo, ++seq, (const WhUnit *) lfirst(lc));
 	wh_role_leave(&caller);
 
@@ -168,6 +182,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 	WhRequest	request = {0};
 	WhRun		first_failure;
 	WhRole		caller;
+	WhPool	   *pool;
 	List	   *touched = NIL;
 	List	   *units;
 	ListCell   *lc;
@@ -191,6 +206,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 	units = wh_units(&request, false);
 	wh_role_leave(&caller);
 
+	pool = wh_pool_open();
 	foreach(lc, units)
 	{
 		const WhUnit *unit = (const WhUnit *) lfirst(lc);
@@ -202,6 +218,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(job);
 		touched = wh_touch(touched, unit, &run);
 	}
+	wh_pool_close(pool);
 	published = publish_committed(touched);
 
 	SPI_finish();
@@ -259,8 +276,6 @@ check_not_built(FunctionCallInfo fcinfo)
 
 	if (!PG_ARGISNULL(ARG_PROVE) && PG_GETARG_BOOL(ARG_PROVE))
 		not_built("prove");
-	if (!PG_ARGISNULL(ARG_CONSISTENT) && PG_GETARG_BOOL(ARG_CONSISTENT))
-		not_built("consistent");
 	if (!PG_ARGISNULL(ARG_ACCEPT_SHRINK) && PG_GETARG_BOOL(ARG_ACCEPT_SHRINK))
 		not_built("accept_shrink");
 }

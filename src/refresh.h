@@ -50,6 +50,12 @@ extern void wh_request_resolve(WhRequest *request, const char *template_name,
 extern List *wh_units(const WhRequest *request, bool one_transaction);
 
 /*
+ * Put the units of one tenant and day next to each other, for a run that
+ * reads these under one snapshot.
+ */
+extern void wh_units_by_tenant_day(List *units);
+
+/*
  * Run one unit: log row, object lock, contained work, ledger.  Never throws
  * for the unit's own failure: run->status and run->error tell.  Caller: owner.
  * run's strings live in CurrentMemoryContext.

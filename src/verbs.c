@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "matview.h"
+#include "pool.h"
 #include "refresh.h"
 #include "settings.h"
 #include "slice.h"
@@ -150,6 +151,7 @@ wh_update_mv_window_by_template(PG_FUNCTION_ARGS)
 	Tally		counts = {0};
 	StringInfoData json;
 	WhRole		caller;
+	WhPool	   *pool;
 	List	   *touched = NIL;
 	List	   *units;
 	ListCell   *lc;
@@ -168,6 +170,7 @@ wh_update_mv_window_by_template(PG_FUNCTION_ARGS)
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, template_name, tenant_name);
 	units = wh_units(&request, true);
+	pool = wh_pool_open();
 	foreach(lc, units)
 	{
 		const WhUnit *unit = (const WhUnit *) lfirst(lc);
@@ -181,6 +184,7 @@ wh_update_mv_window_by_template(PG_FUNCTION_ARGS)
 			appendStringInfoString(&json, ", ");
 		append_day(&json, unit, &run);
 	}
+	wh_pool_close(pool);
 	(void) wh_publish(touched);
 	wh_role_leave(&caller);
 
@@ -248,6 +252,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 	StringInfoData errors;
 	StringInfoData json;
 	WhRole		caller;
+	WhPool	   *pool;
 	List	   *touched = NIL;
 	List	   *units;
 	ListCell   *lc;
@@ -268,6 +273,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 	units = rebuild_units(&request);
 	if (!dry_run)
 	{
+		pool = wh_pool_open();
 		foreach(lc, units)
 		{
 			const WhUnit *unit = (const WhUnit *) lfirst(lc);
@@ -290,6 +296,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 			append_error(&errors, &run);
 			appendStringInfoChar(&errors, '}');
 		}
+		wh_pool_close(pool);
 		(void) wh_publish(touched);
 	}
 	wh_role_leave(&caller);
@@ -313,6 +320,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 static bool
 run_all(List *units)
 {
+	WhPool	   *pool = wh_pool_open();
 	List	   *touched = NIL;
 	bool		ok = true;
 	ListCell   *lc;
@@ -330,6 +338,7 @@ run_all(List *units)
 		wh_run_warn(&run);
 		ok = false;
 	}
+	wh_pool_close(pool);
 
 	return wh_publish(touched) && ok;
 }
