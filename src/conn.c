@@ -3,7 +3,7 @@
  *		WhConn: one connection to one tenant, that cannot leak, cannot hang
  *		and cannot write.
  *
- * A connection belongs to a memory context and closes with it.  Closing never
+ * A connection belongs to a memory context and closes with it.  That never
  * talks to the peer: the socket is shut down first, so whatever libpq wants to
  * say goes nowhere, and the tenant's server ends the statement by itself.
  * For the same reason a connection is never reused after an error.
@@ -92,6 +92,7 @@ static bool try_address(WhConn *conn, const WhTenant *tenant,
 static void announce(Listener *listener, const char *step);
 static void announce_status(Listener *listener, const PGconn *pg);
 static void check_credentials(const WhConn *conn, const WhTenant *tenant);
+static uint32 tenant_wait_event(void);
 static bool wait_for_socket(const WhConn *conn, int events,
 							TimestampTz deadline);
 static void await_bytes(WhConn *conn, int64 max_bytes);
@@ -126,11 +127,21 @@ wh_connect_steps(const WhTenant *tenant, const char *subject,
 }
 
 /*
- * Close now instead of with the memory context.
+ * Close a connection that nothing is wrong with; see conn.h.  In non-blocking
+ * mode the last word waits for nobody.  It is left out where the server knows
+ * that we are done, so that it costs no round trip more; TLS insists on it.
  */
 void
 wh_disconnect(WhConn *conn)
 {
+	bool		said = !PQsslInUse(conn->pg) && PQconsumeInput(conn->pg) && !PQisBusy(conn->pg) &&
+	PQtransactionStatus(conn->pg) != PQTRANS_INTRANS;
+
+	if (!said)
+	{
+		PQfinish(conn->pg);
+		conn->pg = NULL;
+	}
 	close_conn(conn);
 }
 
@@ -256,6 +267,20 @@ wh_conn_result(WhConn *conn)
 		await_bytes(conn, MAX_ANSWER_BYTES);
 
 	return PQgetResult(conn->pg);
+}
+
+/*
+ * Look whether the tenant has spoken, or hung up; see conn.h.
+ */
+bool
+wh_conn_is_quiet(WhConn *conn)
+{
+	return PQconsumeInput(conn->pg) && !PQisBusy(conn->pg) &&
+		PQstatus(conn->pg) == CONNECTION_OK &&
+		(WaitLatchOrSocket(NULL,
+						   WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						   PQsocket(conn->pg), 0, tenant_wait_event())
+		 & WL_SOCKET_READABLE) == 0;
 }
 
 /*
@@ -605,6 +630,17 @@ check_credentials(const WhConn *conn, const WhTenant *tenant)
 					 quote_literal_cstr(conn->remote.tenant))));
 }
 
+static uint32
+tenant_wait_event(void)
+{
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = wh_wait_event("PgWarehouseTenant");
+
+	return wait_event;
+}
+
 /*
  * Wait until the socket is ready; false at the deadline.  Throws on cancel
  * and termination.
@@ -612,11 +648,6 @@ check_credentials(const WhConn *conn, const WhTenant *tenant)
 static bool
 wait_for_socket(const WhConn *conn, int events, TimestampTz deadline)
 {
-	static uint32 wait_event = 0;
-
-	if (wait_event == 0)
-		wait_event = wh_wait_event("PgWarehouseTenant");
-
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -628,7 +659,7 @@ wait_for_socket(const WhConn *conn, int events, TimestampTz deadline)
 		ready = WaitLatchOrSocket(MyLatch,
 								  WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
 								  WL_TIMEOUT | events,
-								  PQsocket(conn->pg), left, wait_event);
+								  PQsocket(conn->pg), left, tenant_wait_event());
 		if (ready & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();

@@ -31,6 +31,11 @@ typedef struct WhSession
  * own SQLSTATE, 57014 (deadline), 22023 (endpoint refused), 55000 (password).
  */
 extern WhConn *wh_connect(const WhTenant *tenant, const char *subject);
+
+/*
+ * Close a connection that nothing is wrong with, so that its end is not news
+ * in the tenant's log.
+ */
 extern void wh_disconnect(WhConn *conn);
 
 extern PGconn *wh_conn_pg(WhConn *conn);
@@ -66,6 +71,12 @@ extern void wh_conn_asked(WhConn *conn);
  * Interruptible, with the no-progress and run deadlines.
  */
 extern PGresult *wh_conn_result(WhConn *conn);
+
+/*
+ * Has the tenant said nothing more since its last answer?  One that has ended
+ * the session meanwhile has said so, or hung up.
+ */
+extern bool wh_conn_is_quiet(WhConn *conn);
 
 /*
  * Get the next CopyData message: > 0 its length and *buffer (PQfreemem), -1

@@ -90,6 +90,11 @@ wh_pool_open(void)
 void
 wh_pool_close(WhPool *pool)
 {
+	ListCell   *lc;
+
+	end_snapshot(pool);
+	foreach(lc, pool->idle)
+		drop_lease((WhLease *) lfirst(lc));
 	MemoryContextDelete(pool->context);
 }
 
@@ -333,5 +338,6 @@ end_snapshot(WhPool *pool)
 static void
 drop_lease(WhLease *lease)
 {
+	wh_disconnect(lease->conn);
 	MemoryContextDelete(lease->context);
 }

@@ -167,17 +167,15 @@ wh_session_ended(WhConn *conn)
 	PGresult   *result;
 	bool		clean = true;
 
-	while ((result = wh_conn_result(conn)) != NULL)
+	while (clean && (result = wh_conn_result(conn)) != NULL)
 	{
-		clean &= PQresultStatus(result) == PGRES_COMMAND_OK ||
+		clean = PQresultStatus(result) == PGRES_COMMAND_OK ||
 			PQresultStatus(result) == PGRES_TUPLES_OK;
 		PQclear(result);
 	}
 
-	/* A server that has tired of us since says so before it hangs up. */
-	return clean && PQconsumeInput(pg) && !PQisBusy(pg) &&
-		PQstatus(pg) == CONNECTION_OK &&
-		PQtransactionStatus(pg) == PQTRANS_IDLE;
+	return clean && PQtransactionStatus(pg) == PQTRANS_IDLE &&
+		wh_conn_is_quiet(conn);
 }
 
 static void
