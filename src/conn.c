@@ -10,10 +10,11 @@
  *
  * Every wait is ours: it ends at a deadline, on cancel and on termination.
  * libpq is only called when it cannot block, with the name resolved
- * (resolve.c) and handed over as hostaddr beside host.
+ * (resolve.c).
  *
- * What a tenant may make us buffer is capped.  What it is asked first is
- * session's, what its errors become is remote's.
+ * What a tenant may make us buffer is capped.  Whom libpq is to call is
+ * endpoint's, what the tenant is asked first session's, what its errors become
+ * remote's.
  */
 #include "postgres.h"
 
@@ -34,18 +35,15 @@
 #include "utils/wait_event.h"
 
 #include "conn.h"
+#include "endpoint.h"
 #include "guc.h"
 #include "remote.h"
 #include "resolve.h"
-#include "seal.h"
-#include "secret.h"
 #include "session.h"
 #include "settings.h"
 
 /* What a tenant may send in answer to anything but COPY. */
 #define MAX_ANSWER_BYTES ((int64) 64 * 1024 * 1024)
-
-#define MAX_PARAMS 24
 
 struct WhConn
 {
@@ -60,14 +58,6 @@ struct WhConn
 	MemoryContextCallback on_reset;
 };
 
-/* Keywords and values for libpq, on the stack. */
-typedef struct Params
-{
-	int			n;
-	const char *keywords[MAX_PARAMS];
-	const char *values[MAX_PARAMS];
-} Params;
-
 /* Who wants to hear of the steps of a connection. */
 typedef struct Listener
 {
@@ -79,13 +69,9 @@ typedef struct Listener
 static WhConn *open_conn(const WhTenant *tenant, const char *subject,
 						 Listener *listener);
 static TimestampTz run_deadline_from(TimestampTz start);
-static void check_endpoint(const WhTenant *tenant);
 static void close_conn(void *arg);
 static void drop_socket(WhConn *conn);
-static void open_socket(WhConn *conn, const WhTenant *tenant,
-						const char *address);
 static void ignore_notice(void *arg, const PGresult *result);
-static void add_param(Params *params, const char *keyword, const char *value);
 static bool try_address(WhConn *conn, const WhTenant *tenant,
 						const char *address, TimestampTz deadline,
 						Listener *listener);
@@ -357,7 +343,7 @@ open_conn(const WhTenant *tenant, const char *subject, Listener *listener)
 	WhConn	   *conn;
 
 	wh_check_outbound();
-	check_endpoint(tenant);
+	wh_endpoint_check(tenant);
 	deadline = TimestampTzPlusMilliseconds(start, wh_connect_timeout);
 
 	/* All that can fail for lack of memory comes before the socket. */
@@ -420,23 +406,6 @@ run_deadline_from(TimestampTz start)
 }
 
 /*
- * Check what libpq would read as something else than one endpoint.  The rows
- * were checked when they were written; this is the last door.
- */
-static void
-check_endpoint(const WhTenant *tenant)
-{
-	if (tenant->host[0] == '\0' || strpbrk(tenant->host, ",@") != NULL ||
-		tenant->port < 1 || tenant->port > 65535)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("endpoint of tenant \"%s\" is not one host and port",
-						tenant->name),
-				 errhint("SELECT _wh.alter_tenant(%s, host => ..., port => ...);",
-						 quote_literal_cstr(tenant->name))));
-}
-
-/*
  * Close the connection; called at the end of its memory context, too.
  */
 static void
@@ -479,7 +448,7 @@ try_address(WhConn *conn, const WhTenant *tenant, const char *address,
 
 	/* A password that cannot be opened is a matter of authentication. */
 	announce(listener, "authenticate");
-	open_socket(conn, tenant, address);
+	conn->pg = wh_endpoint_connect(tenant, address);
 	if (PQstatus(conn->pg) == CONNECTION_BAD)
 		return false;
 
@@ -502,70 +471,6 @@ try_address(WhConn *conn, const WhTenant *tenant, const char *address,
 	}
 
 	return PQsetnonblocking(conn->pg, 1) == 0;
-}
-
-/*
- * Have libpq begin a connection.  What is fixed here keeps the server
- * account's own credentials (password file, client certificate, Kerberos) from
- * being lent to whoever may define a tenant.
- */
-static void
-open_socket(WhConn *conn, const WhTenant *tenant, const char *address)
-{
-	Params		params = {0};
-	char		port[12];
-	char	   *password = NULL;
-
-	snprintf(port, sizeof(port), "%d", tenant->port);
-
-	add_param(&params, "host", tenant->host);
-	add_param(&params, "hostaddr", address);
-	add_param(&params, "port", port);
-	add_param(&params, "dbname", tenant->dbname);
-	add_param(&params, "user", tenant->username);
-	add_param(&params, "passfile", "/dev/null");
-	add_param(&params, "gssencmode", "disable");
-	add_param(&params, "sslmode", tenant->sslmode);
-	if (tenant->sslrootcert != NULL)
-		add_param(&params, "sslrootcert", tenant->sslrootcert);
-	else if (wh_sslrootcert != NULL && wh_sslrootcert[0] != '\0')
-		add_param(&params, "sslrootcert", wh_sslrootcert);
-	/* Nothing can exist below a device: no certificate is offered. */
-	add_param(&params, "sslcert", tenant->sslcert ? tenant->sslcert : "/dev/null/none");
-	add_param(&params, "sslkey", tenant->sslkey ? tenant->sslkey : "/dev/null/none");
-	add_param(&params, "client_encoding", GetDatabaseEncodingName());
-	add_param(&params, "application_name", "pg_warehouse");
-	add_param(&params, "target_session_attrs", "any");
-	add_param(&params, "keepalives", "1");
-	add_param(&params, "keepalives_idle", "10");
-	add_param(&params, "keepalives_interval", "5");
-	add_param(&params, "keepalives_count", "3");
-	add_param(&params, "tcp_user_timeout", "10000");
-
-	if (strcmp(tenant->auth_method, "password") == 0)
-	{
-		password = wh_secret_open(tenant);
-		add_param(&params, "password", password);
-	}
-
-	/* With expand_dbname = 0, a dbname is a name and no connection string. */
-	conn->pg = PQconnectStartParams(params.keywords, params.values, 0);
-	if (password != NULL)
-		wh_wipe_secret(password);
-	if (conn->pg == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-}
-
-static void
-add_param(Params *params, const char *keyword, const char *value)
-{
-	Assert(params->n < MAX_PARAMS - 1);
-
-	params->keywords[params->n] = keyword;
-	params->values[params->n] = value;
-	params->n++;
 }
 
 /*

@@ -14,14 +14,12 @@
  */
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "guc.h"
+#include "endpoint.h"
 #include "pool.h"
-#include "secret.h"
 #include "session.h"
 #include "settings.h"
 
@@ -54,8 +52,6 @@ static WhLease *find_idle(WhPool *pool, const char *endpoint);
 static void drop_stale(WhPool *pool, const char *endpoint);
 static WhLease *connect_anew(const WhTenant *tenant, const char *endpoint,
 							 const char *subject);
-static char *endpoint_of(const WhTenant *tenant);
-static void add_text(StringInfo text, const char *value);
 static void set_snapshot(WhConn *conn, const WhTenant *tenant,
 						 const char *endpoint, const char *subject);
 static void export_snapshot(WhPool *pool, const WhTenant *tenant,
@@ -119,7 +115,7 @@ wh_pool_share_snapshot(WhPool *pool, const WhTenant *tenant, DateADT day)
 WhLease *
 wh_pool_take(const WhTenant *tenant, const char *subject)
 {
-	char	   *endpoint = endpoint_of(tenant);
+	char	   *endpoint = wh_endpoint_text(tenant);
 	WhLease    *lease = NULL;
 
 	if (current != NULL)
@@ -251,38 +247,6 @@ connect_anew(const WhTenant *tenant, const char *endpoint, const char *subject)
 	MemoryContextSwitchTo(caller);
 
 	return lease;
-}
-
-/*
- * Write down all that a connection depends on: two texts are equal when a new
- * connection would be the same as the old one.
- */
-static char *
-endpoint_of(const WhTenant *tenant)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	appendStringInfo(&text, "%d", tenant->port);
-	add_text(&text, tenant->key);
-	add_text(&text, tenant->host);
-	add_text(&text, tenant->dbname);
-	add_text(&text, tenant->username);
-	add_text(&text, tenant->auth_method);
-	add_text(&text, tenant->sslmode);
-	add_text(&text, tenant->sslrootcert);
-	add_text(&text, tenant->sslcert);
-	add_text(&text, tenant->sslkey);
-	add_text(&text, wh_sslrootcert);
-	add_text(&text, wh_secret_mark(tenant));
-
-	return text.data;
-}
-
-static void
-add_text(StringInfo text, const char *value)
-{
-	appendStringInfo(text, " %s", value ? quote_literal_cstr(value) : "null");
 }
 
 /*

@@ -5,8 +5,8 @@
  * Nobody has a grant on the table: rows are read by a scan and written
  * through the ledger.  The rule kept here: a password is sealed together with
  * where it may be sent, so that a row moved to another tenant, or a tenant
- * moved to another host, opens nothing.  Clear text passes through; conn.c is
- * the only one to ask for it.
+ * moved to another host, opens nothing.  Clear text passes through;
+ * endpoint.c is the only one to ask for it.
  */
 #include "postgres.h"
 

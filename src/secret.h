@@ -15,7 +15,7 @@ extern void wh_secret_drop(const WhTenant *tenant);
 /*
  * Open the tenant's password: 55000 when there is none, the endpoint changed
  * since it was sealed, or the key is not in the ring.  Wipe with
- * wh_wipe_secret().  For conn only.
+ * wh_wipe_secret().  For endpoint only.
  */
 extern char *wh_secret_open(const WhTenant *tenant);
 
