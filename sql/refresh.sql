@@ -35,7 +35,7 @@ SELECT template_name, tenant_name, period_kind, period_start, period_end, relati
        size_bytes > 0 AS bytes, as_of IS NOT NULL AS as_of, template_version
 FROM _wh.slices WHERE template_name = 'daystats' ORDER BY 2, 4;
 SELECT kind, table_name, period_start, status, rows_extracted, rows_loaded, method, run_finished_at >= run_started_at AS ended
-FROM _wh.extract_runs WHERE template_name = 'daystats' ORDER BY run_id;
+FROM _wh.extract_runs WHERE template_name = 'daystats' ORDER BY tenant_name, period_start, run_id;
 
 -- The views over them.
 SELECT schema_name, count(*) FROM public.daystats GROUP BY 1 ORDER BY 1;
@@ -103,8 +103,10 @@ SELECT _wh.update_mv_window_by_template('daystats', 'tenant_a', '2024-01-02', '2
 SELECT _wh.update_mv_window_by_template('daystats', 'tenant_a', '1984-01-01', '2024-01-01');
 \echo :SQLSTATE
 \set VERBOSITY terse
+SET pg_warehouse.max_workers = 0;
 SELECT _wh.update_mv_window_by_template('daystats', 'tenant_a', '2015-01-01', '2024-01-01');
 \echo :SQLSTATE
+RESET pg_warehouse.max_workers;
 \set VERBOSITY default
 SELECT _wh.create_mv_from_template('daystats', 'tenant_a', 'public', '2024-01-01');
 \echo :SQLSTATE
@@ -136,7 +138,7 @@ SELECT count(*) FROM tenant_b.daystats_2024_01_01;
 SELECT table_name, period_start, status, sqlstate, error_category, error_hint FROM _wh.v_recent_failures WHERE template_name = 'daystats';
 SELECT template_name, tenant_name, state, hint FROM _wh.wh_status() WHERE template_name = 'daystats';
 SELECT state, reason IS NOT NULL AS reason FROM _wh.v_coverage WHERE template_name = 'daystats' AND tenant_name = 'tenant_b' AND day = '2024-01-01';
-SELECT tenant_name, status FROM _wh.wh_refresh('daystats', from_date => '2024-01-01', to_date => '2024-01-02', on_error => 'stop');
+SELECT tenant_name, status FROM _wh.wh_refresh('daystats', from_date => '2024-01-01', to_date => '2024-01-02', on_error => 'stop', parallel => 0);
 \set VERBOSITY terse
 SELECT count(*) FROM _wh.wh_refresh('daystats', from_date => '2024-01-01', to_date => '2024-01-01', on_error => 'raise');
 \echo :SQLSTATE

@@ -35,5 +35,10 @@
 
 /* Since 17 a background worker may connect as a role without LOGIN. */
 #define wh_worker_needs_login (PG_VERSION_NUM < 170000)
+#if PG_VERSION_NUM >= 170000
+#define WH_WORKER_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define WH_WORKER_CONNECT_FLAGS 0
+#endif
 
 #endif							/* WH_COMPAT_H */

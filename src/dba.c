@@ -2,8 +2,8 @@
  * dba.c
  *		The DBA's verbs: wh_refresh, wh_plan and the procedure that jobs call.
  *
- * wh_refresh runs its units in the caller's transaction, each contained.
- * run_refresh commits each unit with its row of the log and raises at the end,
+ * wh_refresh answers with a row per unit, each contained.  run_refresh commits
+ * each unit with its row of the log, wherever it runs, and raises at the end,
  * since a scheduler knows failure by an error only.
  */
 #include "postgres.h"
@@ -20,10 +20,11 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "dispatch.h"
 #include "fetch.h"
+#include "guc.h"
 #include "matview.h"
 #include "names.h"
-#include "pool.h"
 #include "refresh.h"
 #include "settings.h"
 #include "slice.h"
@@ -45,6 +46,8 @@ enum
 	ARG_ACCEPT_SHRINK
 };
 
+#define MAX_PARALLEL 1000
+
 typedef enum OnError
 {
 	ON_ERROR_REPORT,
@@ -52,20 +55,31 @@ typedef enum OnError
 	ON_ERROR_RAISE
 } OnError;
 
+/* What became of the units of one call. */
+typedef struct Report
+{
+	ReturnSetInfo *rsinfo;		/* NULL: no rows are returned */
+	int			failed;
+	WhRun		first_failure;
+} Report;
+
 PG_FUNCTION_INFO_V1(wh_refresh);
 PG_FUNCTION_INFO_V1(wh_plan);
 PG_FUNCTION_INFO_V1(wh_run_refresh);
 
 static void get_request(FunctionCallInfo fcinfo, WhRequest *request);
+static List *get_units(FunctionCallInfo fcinfo, const WhRequest *request);
 static void check_not_built(FunctionCallInfo fcinfo);
 static void not_built(const char *what);
+static int	get_parallel(FunctionCallInfo fcinfo);
 static OnError get_on_error(FunctionCallInfo fcinfo);
+static bool flag_argument(FunctionCallInfo fcinfo, int arg);
 static char *text_argument(FunctionCallInfo fcinfo, int arg);
+static void report_run(void *arg, const WhUnit *unit, const WhRun *run);
 static void put_run(ReturnSetInfo *rsinfo, const WhRun *run);
 static void put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit);
 static void put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit);
-static void raise_failures(int failed, int total, const WhRun *first);
-static bool run_committed(const WhUnit *unit, WhRun *run);
+static void raise_failures(const Report *report, int total);
 static bool publish_committed(List *templates);
 
 /*
@@ -77,62 +91,35 @@ wh_refresh(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	OnError		on_error = get_on_error(fcinfo);
-	bool		dry_run = !PG_ARGISNULL(ARG_DRY_RUN) && PG_GETARG_BOOL(ARG_DRY_RUN);
-	bool		consistent = !PG_ARGISNULL(ARG_CONSISTENT) && PG_GETARG_BOOL(ARG_CONSISTENT);
+	bool		dry_run = flag_argument(fcinfo, ARG_DRY_RUN);
+	WhRunOptions options = {.parallel = get_parallel(fcinfo)};
+	Report		report = {0};
 	WhRequest	request = {0};
 	WhRole		caller;
-	WhRun		first_failure;
-	WhPool	   *pool;
-	List	   *touched = NIL;
 	List	   *units;
 	ListCell   *lc;
-	int			failed = 0;
-	bool		published;
+	bool		published = true;
 
 	check_not_built(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
+	options.stop_on_failure = on_error == ON_ERROR_STOP;
+	options.consistent = flag_argument(fcinfo, ARG_CONSISTENT);
+	report.rsinfo = rsinfo;
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
-	units = wh_units(&request, true);
-	if (consistent)
-		wh_units_by_tenant_day(units);
-	pool = wh_pool_open();
-	foreach(lc, units)
+	units = get_units(fcinfo, &request);
+	if (!dry_run)
+		published = wh_publish(wh_run_units(units, &options, report_run, &report));
+	else
 	{
-		const WhUnit *unit = (const WhUnit *) lfirst(lc);
-		WhRun		run;
-
-		CHECK_FOR_INTERRUPTS();
-		if (dry_run)
-		{
-			put_planned(rsinfo, unit);
-			continue;
-		}
-
-		if (consistent)
-			wh_pool_share_snapshot(pool, unit->tenant, unit->period.start);
-		wh_unit_run(unit, &run);
-		put_run(rsinfo, &run);
-		touched = wh_touch(touched, unit, &run);
-		if (run.error == NULL)
-			continue;
-		if (failed++ == 0)
-			first_failure = run;
-		if (on_error == ON_ERROR_STOP)
-			break;
+		foreach(lc, units)
+			put_planned(rsinfo, (const WhUnit *) lfirst(lc));
 	}
-	wh_pool_close(pool);
-	published = wh_publish(touched);
 	wh_role_leave(&caller);
 
-	if (on_error == ON_ERROR_RAISE)
-	{
-		if (failed > 0)
-			raise_failures(failed, list_length(units), &first_failure);
-		if (!published)
-			raise_failures(0, 0, NULL);
-	}
+	if (on_error == ON_ERROR_RAISE && (report.failed > 0 || !published))
+		raise_failures(&report, list_length(units));
 
 	return (Datum) 0;
 }
@@ -144,23 +131,19 @@ Datum
 wh_plan(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	bool		consistent = !PG_ARGISNULL(ARG_CONSISTENT) && PG_GETARG_BOOL(ARG_CONSISTENT);
 	WhRequest	request = {0};
 	WhRole		caller;
-	List	   *units;
 	ListCell   *lc;
 	int			seq = 0;
 
 	(void) get_on_error(fcinfo);
+	(void) get_parallel(fcinfo);
 	check_not_built(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
-	units = wh_units(&request, false);
-	if (consistent)
-		wh_units_by_tenant_day(units);
-	foreach(lc, units)
+	foreach(lc, get_units(fcinfo, &request))
 		put_plan(rsinfo, ++seq, (const WhUnit *) lfirst(lc));
 	wh_role_leave(&caller);
 
@@ -170,23 +153,19 @@ wh_plan(PG_FUNCTION_ARGS)
 /*
  * CALL _wh.run_refresh(template, tenant, from_date, to_date)
  *
- * Each unit is two transactions: one that tells the log that it begins, one
- * that does it.  A procedure of C code could commit its caller's block, so it
- * asks first whether it may.
+ * A procedure of C code could commit its caller's block, so it asks first
+ * whether it may.
  */
 Datum
 wh_run_refresh(PG_FUNCTION_ARGS)
 {
 	CallContext *context = castNode(CallContext, fcinfo->context);
+	WhRunOptions options = {.parallel = wh_max_workers,.commits = true};
+	Report		report = {0};
 	MemoryContext job;
 	WhRequest	request = {0};
-	WhRun		first_failure;
 	WhRole		caller;
-	WhPool	   *pool;
-	List	   *touched = NIL;
 	List	   *units;
-	ListCell   *lc;
-	int			failed = 0;
 	bool		published;
 
 	if (context->atomic)
@@ -203,29 +182,16 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
-	units = wh_units(&request, false);
+	units = wh_units(&request);
 	wh_role_leave(&caller);
 
-	pool = wh_pool_open();
-	foreach(lc, units)
-	{
-		const WhUnit *unit = (const WhUnit *) lfirst(lc);
-		WhRun		run;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!run_committed(unit, &run) && failed++ == 0)
-			first_failure = run;
-		MemoryContextSwitchTo(job);
-		touched = wh_touch(touched, unit, &run);
-	}
-	wh_pool_close(pool);
-	published = publish_committed(touched);
+	/* Keep no snapshot back while others work. */
+	SPI_commit();
+	published = publish_committed(wh_run_units(units, &options, report_run, &report));
 
 	SPI_finish();
-	if (failed > 0)
-		raise_failures(failed, list_length(units), &first_failure);
-	if (!published)
-		raise_failures(0, 0, NULL);
+	if (report.failed > 0 || !published)
+		raise_failures(&report, list_length(units));
 
 	PG_RETURN_VOID();
 }
@@ -247,20 +213,26 @@ get_request(FunctionCallInfo fcinfo, WhRequest *request)
 }
 
 /*
+ * List the units, those that share a snapshot next to each other.
+ */
+static List *
+get_units(FunctionCallInfo fcinfo, const WhRequest *request)
+{
+	List	   *units = wh_units(request);
+
+	if (flag_argument(fcinfo, ARG_CONSISTENT))
+		wh_units_by_tenant_day(units);
+
+	return units;
+}
+
+/*
  * Answer what a later version brings.
  */
 static void
 check_not_built(FunctionCallInfo fcinfo)
 {
 	const char *method = text_argument(fcinfo, ARG_METHOD);
-	int			parallel = PG_ARGISNULL(ARG_PARALLEL) ? 0 : PG_GETARG_INT32(ARG_PARALLEL);
-
-	if (parallel < 0 || parallel > 1000)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("parallel must be between 0 and 1000, not %d", parallel)));
-	if (parallel > 0)
-		not_built("parallel > 0");
 
 	if (method != NULL)
 	{
@@ -274,9 +246,9 @@ check_not_built(FunctionCallInfo fcinfo)
 				 errhint("Leave it out: the method is chosen per unit.")));
 	}
 
-	if (!PG_ARGISNULL(ARG_PROVE) && PG_GETARG_BOOL(ARG_PROVE))
+	if (flag_argument(fcinfo, ARG_PROVE))
 		not_built("prove");
-	if (!PG_ARGISNULL(ARG_ACCEPT_SHRINK) && PG_GETARG_BOOL(ARG_ACCEPT_SHRINK))
+	if (flag_argument(fcinfo, ARG_ACCEPT_SHRINK))
 		not_built("accept_shrink");
 }
 
@@ -286,6 +258,27 @@ not_built(const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("%s is not built yet", what)));
+}
+
+/*
+ * Read how many workers may be used; NULL means what the setting says.
+ */
+static int
+get_parallel(FunctionCallInfo fcinfo)
+{
+	int			parallel;
+
+	if (PG_ARGISNULL(ARG_PARALLEL))
+		return wh_max_workers;
+
+	parallel = PG_GETARG_INT32(ARG_PARALLEL);
+	if (parallel < 0 || parallel > MAX_PARALLEL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("parallel must be between 0 and %d, not %d", MAX_PARALLEL, parallel),
+				 errhint("Leave it out for pg_warehouse.max_workers; 0 keeps all in this transaction.")));
+
+	return parallel;
 }
 
 static OnError
@@ -307,12 +300,35 @@ get_on_error(FunctionCallInfo fcinfo)
 }
 
 /*
+ * Return a boolean argument; SQL NULL is false.
+ */
+static bool
+flag_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return !PG_ARGISNULL(arg) && PG_GETARG_BOOL(arg);
+}
+
+/*
  * Return a text argument, or NULL for SQL NULL.
  */
 static char *
 text_argument(FunctionCallInfo fcinfo, int arg)
 {
 	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/*
+ * Take note of a unit that was run.
+ */
+static void
+report_run(void *arg, const WhUnit *unit, const WhRun *run)
+{
+	Report	   *report = (Report *) arg;
+
+	if (report->rsinfo != NULL)
+		put_run(report->rsinfo, run);
+	if (run->error != NULL && report->failed++ == 0)
+		report->first_failure = *run;
 }
 
 /*
@@ -412,45 +428,22 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
  * Raise what a job's scheduler, or on_error => 'raise', is told at the end.
  */
 static void
-raise_failures(int failed, int total, const WhRun *first)
+raise_failures(const Report *report, int total)
 {
-	if (failed == 0)
+	const WhRun *first = &report->first_failure;
+
+	if (report->failed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("refresh loaded every unit, but a view could not be rebuilt"),
 				 errhint("SELECT * FROM _wh.v_recent_failures;")));
 	ereport(ERROR,
 			(errcode(first->error->sqlerrcode),
-			 errmsg("refresh failed for %d of %d units", failed, total),
+			 errmsg("refresh failed for %d of %d units", report->failed, total),
 			 errdetail("The first, tenant \"%s\" on %s: %s",
 					   first->tenant_name, wh_date_text(first->period->start),
 					   first->error->message),
 			 errhint("SELECT * FROM _wh.v_recent_failures;")));
-}
-
-/*
- * Run one unit in transactions of its own; false when it failed.
- */
-static bool
-run_committed(const WhUnit *unit, WhRun *run)
-{
-	WhRole		caller;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	wh_become_owner(&caller);
-	wh_unit_start(unit, run);
-	wh_role_leave(&caller);
-	PopActiveSnapshot();
-	SPI_commit();
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	wh_become_owner(&caller);
-	wh_unit_work(unit, run);
-	wh_role_leave(&caller);
-	PopActiveSnapshot();
-	SPI_commit();
-
-	return run->error == NULL;
 }
 
 /*

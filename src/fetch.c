@@ -10,14 +10,19 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/progress.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "portability/instr_time.h"
+#include "utils/backend_progress.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -27,7 +32,9 @@
 #include "describe.h"
 #include "fetch.h"
 #include "gate.h"
+#include "names.h"
 #include "pool.h"
+#include "session.h"
 #include "settings.h"
 
 /* The batch context is reset after so many rows or bytes. */
@@ -80,6 +87,9 @@ static void store_row(void *arg, Datum *values, bool *isnull);
 static void stream_slice(Fetch *fetch, WhFetched *fetched);
 static char *subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
 						const WhPeriod *period);
+static char *purpose_of(const Fetch *fetch);
+static void begin_progress(const Fetch *fetch);
+static void show_progress(const Fetch *fetch);
 static char *render(const WhTemplate *tmpl, const WhTenant *tenant,
 					const WhPeriod *period);
 static char *copy_sql(const char *query, TupleDesc columns);
@@ -157,10 +167,12 @@ wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
+		wh_session_purpose(purpose_of(&state));
 		stream_slice(&state, fetched);
 	}
 	PG_FINALLY();
 	{
+		wh_session_purpose(NULL);
 		MemoryContextSwitchTo(caller);
 		MemoryContextDelete(context);
 	}
@@ -296,9 +308,11 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	conn = lease->conn;
 	wh_describe_check(wh_describe(conn, query), columns, fetch->tmpl->name,
 					  conn);
+	begin_progress(fetch);
 	begin_copy(conn, sql, columns->natts);
 	receive(fetch, conn, decoder);
 	end_copy(fetch, conn, decoder);
+	pgstat_progress_end_command();
 
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
@@ -322,6 +336,43 @@ subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
 	return psprintf("Tenant \"%s\", template \"%s\", %s %s.", tenant->name,
 					tmpl->name, wh_period_kind_name(period->kind),
 					wh_date_text(period->start));
+}
+
+/*
+ * Name what is fetched, for application_name at the tenant.
+ */
+static char *
+purpose_of(const Fetch *fetch)
+{
+	return psprintf("refresh %s/%s%s%s", fetch->tmpl->name, fetch->tenant->name,
+					fetch->period->kind == WH_WHOLE ? "" : " ",
+					fetch->period->kind == WH_WHOLE ? "" : wh_date_text(fetch->period->start));
+}
+
+/*
+ * Show in pg_stat_progress_copy how far we are; an error ends that by itself.
+ */
+static void
+begin_progress(const Fetch *fetch)
+{
+	const int	params[] = {PROGRESS_COPY_COMMAND, PROGRESS_COPY_TYPE};
+	const int64 values[] = {PROGRESS_COPY_COMMAND_FROM, PROGRESS_COPY_TYPE_CALLBACK};
+	Oid			nspid = get_namespace_oid(fetch->tenant->schema, true);
+	char	   *name = wh_slice_name(fetch->tmpl->name, fetch->period);
+
+	pgstat_progress_start_command(PROGRESS_COMMAND_COPY,
+								  OidIsValid(nspid) ?
+								  get_relname_relid(name, nspid) : InvalidOid);
+	pgstat_progress_update_multi_param(lengthof(params), params, values);
+}
+
+static void
+show_progress(const Fetch *fetch)
+{
+	const int	params[] = {PROGRESS_COPY_BYTES_PROCESSED, PROGRESS_COPY_TUPLES_PROCESSED};
+	const int64 values[] = {fetch->bytes, fetch->rows};
+
+	pgstat_progress_update_multi_param(lengthof(params), params, values);
 }
 
 /*
@@ -477,6 +528,7 @@ take_message(Fetch *fetch, WhDecoder *decoder, char *data, int len)
 			fetch->batch_bytes >= BATCH_BYTES)
 		{
 			MemoryContextReset(fetch->batch);
+			show_progress(fetch);
 			fetch->batch_rows = 0;
 			fetch->batch_bytes = 0;
 		}

@@ -12,8 +12,11 @@
 
 #include "guc.h"
 
+#define MAX_WORKERS 1000
+
 char	   *wh_key_file = NULL;
 char	   *wh_sslrootcert = NULL;
+int			wh_max_workers = 4;
 int			wh_connect_timeout = 10000;
 int			wh_no_progress_timeout = 60000;
 int			wh_run_timeout = 0;
@@ -44,6 +47,12 @@ wh_guc_define(void)
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
 
+	DefineCustomIntVariable("pg_warehouse.max_workers",
+							"Sets how many background workers one call may use.",
+							"Zero makes the session do all the work itself.",
+							&wh_max_workers, 4, 0, MAX_WORKERS,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
 	define_duration("pg_warehouse.connect_timeout",
 					"Sets how long connecting to a tenant may take.",
 					"Name resolution, TLS and authentication included.",

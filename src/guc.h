@@ -7,6 +7,7 @@
 
 extern char *wh_key_file;		/* resolved default: wh_guc_key_file() */
 extern char *wh_sslrootcert;
+extern int	wh_max_workers;
 extern int	wh_connect_timeout; /* ms */
 extern int	wh_no_progress_timeout; /* ms */
 extern int	wh_run_timeout;		/* ms; 0: none */

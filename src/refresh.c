@@ -39,7 +39,6 @@ static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
 					  const WhTenant *tenant, TimestampTz now);
 static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day);
 static void check_days(const WhRequest *request, TimestampTz now);
-static void check_locks(List *units);
 static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
 						 DateADT day, DateADT today);
 static int	compare_tenant_day(const ListCell *a, const ListCell *b);
@@ -96,7 +95,7 @@ wh_request_resolve(WhRequest *request, const char *template_name,
  * List the units of a request; see refresh.h.
  */
 List *
-wh_units(const WhRequest *request, bool one_transaction)
+wh_units(const WhRequest *request)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	List	   *units = NIL;
@@ -117,9 +116,6 @@ wh_units(const WhRequest *request, bool one_transaction)
 				units = list_concat(units, units_of(request, tmpl, tenant, now));
 		}
 	}
-
-	if (one_transaction)
-		check_locks(units);
 
 	return units;
 }
@@ -146,13 +142,22 @@ wh_unit_run(const WhUnit *unit, WhRun *run)
 void
 wh_unit_start(const WhUnit *unit, WhRun *run)
 {
+	wh_unit_name(unit, run);
+	wh_run_start(run, "refresh");
+}
+
+/*
+ * Begin a run with the unit's names.
+ */
+void
+wh_unit_name(const WhUnit *unit, WhRun *run)
+{
 	memset(run, 0, sizeof(WhRun));
 	run->template_name = unit->tmpl->name;
 	run->tenant_name = unit->tenant->name;
 	run->period = &unit->period;
 	run->table_name = psprintf("%s.%s", unit->tenant->schema, unit->tmpl->name);
 	run->as_of = DT_NOBEGIN;
-	wh_run_start(run, "refresh");
 }
 
 /*
@@ -319,8 +324,8 @@ check_days(const WhRequest *request, TimestampTz now)
  * Refuse more units in one transaction than the lock table has room for, long
  * before it says "out of shared memory" to everybody.
  */
-static void
-check_locks(List *units)
+void
+wh_check_one_transaction(const List *units)
 {
 	int64		capacity = (int64) max_locks_per_xact * (MaxBackends + max_prepared_xacts);
 	int64		needed = 0;

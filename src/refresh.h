@@ -43,11 +43,12 @@ extern void wh_request_resolve(WhRequest *request, const char *template_name,
 
 /*
  * List the units of a request.  Throws 22008 for a day that has begun
- * nowhere, 22023 for a range the wrong way round, 54000 for more days, or more
- * locks in one transaction, than fit.  "one_transaction" says that all of them
- * will run in the caller's.
+ * nowhere, 22023 for a range the wrong way round, 54000 for more days than fit.
  */
-extern List *wh_units(const WhRequest *request, bool one_transaction);
+extern List *wh_units(const WhRequest *request);
+
+/* Throw 54000 when one transaction has no room for the locks of the units. */
+extern void wh_check_one_transaction(const List *units);
 
 /*
  * Put the units of one tenant and day next to each other, for a run that
@@ -62,7 +63,10 @@ extern void wh_units_by_tenant_day(List *units);
  */
 extern void wh_unit_run(const WhUnit *unit, WhRun *run);
 
-/* The two halves of it, for callers that commit in between. */
+/* Begin a run with the unit's names; the log does not hear of it. */
+extern void wh_unit_name(const WhUnit *unit, WhRun *run);
+
+/* The two halves of wh_unit_run(), for callers that commit in between. */
 extern void wh_unit_start(const WhUnit *unit, WhRun *run);
 extern void wh_unit_work(const WhUnit *unit, WhRun *run);
 

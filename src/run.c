@@ -98,6 +98,76 @@ wh_run_finish(const WhRun *run)
 }
 
 /*
+ * Read a row; see run.h.
+ */
+void
+wh_run_read(WhRun *run)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	WhArg		arg = wh_int8(run->run_id);
+	char	   *sqlstate;
+	char	   *message;
+	int			col = 1;
+
+	SPI_connect();
+	if (wh_spi(SPI_OK_SELECT,
+			   "SELECT status, method, rows_extracted, rows_inserted,"
+			   " rows_updated, rows_deleted, rows_unchanged, bytes, fetch_ms,"
+			   " load_ms, lock_ms, sqlstate, error_message, error_detail,"
+			   " error_hint FROM _wh.extract_runs"
+			   " WHERE run_id OPERATOR(pg_catalog.=) $1", &arg, 1) != 1)
+		elog(ERROR, "run " INT64_FORMAT " is not in the log", run->run_id);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	run->status = wh_col_text(0, col++);
+	run->method = wh_col_text(0, col++);
+	run->rows_extracted = wh_col_int8(0, col++, 0);
+	run->rows_inserted = wh_col_int8(0, col++, 0);
+	run->rows_updated = wh_col_int8(0, col++, 0);
+	run->rows_deleted = wh_col_int8(0, col++, 0);
+	run->rows_unchanged = wh_col_int8(0, col++, 0);
+	run->bytes = wh_col_int8(0, col++, 0);
+	run->fetch_ms = wh_col_float8(0, col++, 0);
+	run->load_ms = wh_col_float8(0, col++, 0);
+	run->lock_ms = wh_col_float8(0, col++, 0);
+	sqlstate = wh_col_text(0, col++);
+	message = wh_col_text(0, col++);
+	if (sqlstate != NULL)
+	{
+		run->error = (ErrorData *) palloc0(sizeof(ErrorData));
+		run->error->elevel = ERROR;
+		run->error->sqlerrcode = MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2],
+											   sqlstate[3], sqlstate[4]);
+		run->error->message = message;
+		run->error->detail = wh_col_text(0, col++);
+		run->error->hint = wh_col_text(0, col++);
+	}
+	else
+		run->reason = message;
+	SPI_finish();
+}
+
+/*
+ * Mark a run as lost; see run.h.
+ */
+void
+wh_run_lost(WhRun *run)
+{
+	if (run->run_id == 0)
+		wh_run_start(run, "refresh");
+
+	run->status = "lost";
+	run->error = (ErrorData *) palloc0(sizeof(ErrorData));
+	run->error->elevel = ERROR;
+	run->error->sqlerrcode = ERRCODE_ADMIN_SHUTDOWN;
+	run->error->message = "the background worker ended before its unit did";
+	run->error->detail = "It was terminated, or it failed; the unit's old rows are as they were.";
+	run->error->hint = "See the server's log, and run it again.";
+	wh_run_finish(run);
+}
+
+/*
  * Mark what dead runs left behind; see run.h.  A run whose statement is still
  * being executed is not dead: it has told the log that it begins and is about
  * to find that we hold the lock.

@@ -43,6 +43,18 @@ extern void wh_run_start(WhRun *run, const char *kind);
 extern void wh_run_finish(const WhRun *run);
 
 /*
+ * Read what the row of run->run_id says of a run that has ended, in another
+ * session perhaps; as the current user, who has become the owner.
+ */
+extern void wh_run_read(WhRun *run);
+
+/*
+ * Mark a run whose worker died as lost, and set run->error to say so.  A run_id
+ * of 0 means that the log has not heard of it.
+ */
+extern void wh_run_lost(WhRun *run);
+
+/*
  * Mark rows of (template, tenant) that still say extracting or uploaded, but
  * the run's own, as lost.  The caller holds the pair's object lock.
  */

@@ -33,11 +33,27 @@
 	" DEALLOCATE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all();" \
 	" DISCARD PLANS; DISCARD TEMP"
 
+static char application_name[NAMEDATALEN];
+
 static void check_version(WhConn *conn);
 static void queue(WhConn *conn, const char *sql);
 static char *settings_sql(PGconn *pg);
 static void pin(StringInfo sql, const char *name, const char *value);
 static int	encoding_of(const PGconn *pg);
+
+/*
+ * Say what the sessions are about; see session.h.
+ */
+void
+wh_session_purpose(const char *purpose)
+{
+	char	   *name = psprintf("pg_warehouse%s%s", purpose ? " " : "",
+								purpose ? purpose : "");
+
+	strlcpy(application_name, name,
+			pg_mbcliplen(name, (int) strlen(name), NAMEDATALEN - 1) + 1);
+	pfree(name);
+}
 
 /*
  * Begin; see session.h.
@@ -219,6 +235,8 @@ settings_sql(PGconn *pg)
 	pin(&sql, "standard_conforming_strings", "on");
 	pin(&sql, "lock_timeout", "10s");
 	pin(&sql, "idle_in_transaction_session_timeout", "10min");
+	if (application_name[0] != '\0')
+		pin(&sql, "application_name", application_name);
 	if (PQserverVersion(pg) >= 140000)
 		pin(&sql, "client_connection_check_interval", "5s");
 
@@ -243,7 +261,8 @@ settings_sql(PGconn *pg)
 static void
 pin(StringInfo sql, const char *name, const char *value)
 {
-	appendStringInfo(sql, ", pg_catalog.set_config('%s', '%s', true)", name, value);
+	appendStringInfo(sql, ", pg_catalog.set_config('%s', %s, true)", name,
+					 quote_literal_cstr(value));
 }
 
 /*

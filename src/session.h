@@ -8,6 +8,12 @@
 #include "conn.h"
 
 /*
+ * Say what the sessions of this backend are about until it is said anew: their
+ * application_name at the tenant is "pg_warehouse " and this; NULL: nothing.
+ */
+extern void wh_session_purpose(const char *purpose);
+
+/*
  * Begin the transaction, pin its settings and take its snapshot, in one round
  * trip; throws when the settings do not hold.
  */

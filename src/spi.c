@@ -169,6 +169,15 @@ wh_col_int8(uint64 row, int col, int64 if_null)
 	return isnull ? if_null : DatumGetInt64(value);
 }
 
+double
+wh_col_float8(uint64 row, int col, double if_null)
+{
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+
+	return isnull ? if_null : DatumGetFloat8(value);
+}
+
 bool
 wh_col_bool(uint64 row, int col, bool if_null)
 {

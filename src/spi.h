@@ -52,6 +52,7 @@ extern Datum wh_col(uint64 row, int col, bool *isnull);
 extern char *wh_col_text(uint64 row, int col);	/* NULL for SQL NULL */
 extern int32 wh_col_int4(uint64 row, int col, int32 if_null);
 extern int64 wh_col_int8(uint64 row, int col, int64 if_null);
+extern double wh_col_float8(uint64 row, int col, double if_null);
 extern bool wh_col_bool(uint64 row, int col, bool if_null);
 extern DateADT wh_col_date(uint64 row, int col);
 extern TimestampTz wh_col_timestamptz(uint64 row, int col, TimestampTz if_null);

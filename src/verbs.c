@@ -17,8 +17,9 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "dispatch.h"
+#include "guc.h"
 #include "matview.h"
-#include "pool.h"
 #include "refresh.h"
 #include "settings.h"
 #include "slice.h"
@@ -42,6 +43,13 @@ typedef struct Tally
 	int64		rows;
 } Tally;
 
+/* What a window or a rebuild says of its units. */
+typedef struct Report
+{
+	Tally		counts;
+	StringInfoData json;
+} Report;
+
 /* Arguments of a view function, for contained work. */
 typedef struct ViewCall
 {
@@ -50,6 +58,10 @@ typedef struct ViewCall
 } ViewCall;
 
 static bool run_all(List *units);
+static List *run_units(List *units, WhOnResult on_result, void *arg);
+static void warn_of_run(void *arg, const WhUnit *unit, const WhRun *run);
+static void report_day(void *arg, const WhUnit *unit, const WhRun *run);
+static void report_error(void *arg, const WhUnit *unit, const WhRun *run);
 static void tally(Tally *counts, const WhRun *run);
 static void append_day(StringInfo json, const WhUnit *unit, const WhRun *run);
 static void append_error(StringInfo json, const WhRun *run);
@@ -108,7 +120,7 @@ wh_create_mv_from_template(PG_FUNCTION_ARGS)
 						slice->period.kind == WH_DAY ? "slice" : "roll-up",
 						slice->relation_schema, slice->relation_name)));
 	else
-		ok = run_all(wh_units(&request, true));
+		ok = run_all(wh_units(&request));
 	wh_role_leave(&caller);
 
 	PG_RETURN_BOOL(ok);
@@ -131,7 +143,7 @@ wh_update_mv_by_template(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, template_name, tenant_name);
-	ok = run_all(wh_units(&request, true));
+	ok = run_all(wh_units(&request));
 	wh_role_leave(&caller);
 
 	PG_RETURN_BOOL(ok);
@@ -148,51 +160,31 @@ wh_update_mv_window_by_template(PG_FUNCTION_ARGS)
 	char	   *tenant_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	WhRequest	request = {0};
 	TimestampTz start = GetCurrentTimestamp();
-	Tally		counts = {0};
+	Report		report = {0};
 	StringInfoData json;
 	WhRole		caller;
-	WhPool	   *pool;
-	List	   *touched = NIL;
-	List	   *units;
-	ListCell   *lc;
 
 	request.has_from = request.has_to = true;
 	request.from = PG_GETARG_DATEADT(2);
 	request.to = PG_GETARG_DATEADT(3);
+
+	initStringInfo(&report.json);
+	wh_become_owner(&caller);
+	wh_request_resolve(&request, template_name, tenant_name);
+	(void) wh_publish(run_units(wh_units(&request), report_day, &report));
+	wh_role_leave(&caller);
 
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"template\": ");
 	escape_json(&json, template_name);
 	appendStringInfoString(&json, ", \"tenant\": ");
 	escape_json(&json, tenant_name);
-	appendStringInfoString(&json, ", \"days\": [");
-
-	wh_become_owner(&caller);
-	wh_request_resolve(&request, template_name, tenant_name);
-	units = wh_units(&request, true);
-	pool = wh_pool_open();
-	foreach(lc, units)
-	{
-		const WhUnit *unit = (const WhUnit *) lfirst(lc);
-		WhRun		run;
-
-		CHECK_FOR_INTERRUPTS();
-		wh_unit_run(unit, &run);
-		tally(&counts, &run);
-		touched = wh_touch(touched, unit, &run);
-		if (lc != list_head(units))
-			appendStringInfoString(&json, ", ");
-		append_day(&json, unit, &run);
-	}
-	wh_pool_close(pool);
-	(void) wh_publish(touched);
-	wh_role_leave(&caller);
-
-	appendStringInfo(&json, "], \"from\": \"%s\", \"to\": \"%s\"",
-					 wh_date_text(request.from), wh_date_text(request.to));
+	appendStringInfo(&json, ", \"days\": [%s], \"from\": \"%s\", \"to\": \"%s\"",
+					 report.json.data, wh_date_text(request.from), wh_date_text(request.to));
 	appendStringInfo(&json, ", \"loaded\": %d, \"failed\": %d, \"skipped\": %d, \"rows\": "
 					 INT64_FORMAT ", \"duration_ms\": " INT64_FORMAT "}",
-					 counts.loaded, counts.failed, counts.skipped, counts.rows,
+					 report.counts.loaded, report.counts.failed,
+					 report.counts.skipped, report.counts.rows,
 					 TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()));
 
 	PG_RETURN_DATUM(jsonb_of(json.data));
@@ -248,14 +240,10 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 	bool		dry_run = PG_GETARG_BOOL(4);
 	WhRequest	request = {0};
 	TimestampTz start = GetCurrentTimestamp();
-	Tally		counts = {0};
-	StringInfoData errors;
+	Report		report = {0};
 	StringInfoData json;
 	WhRole		caller;
-	WhPool	   *pool;
-	List	   *touched = NIL;
 	List	   *units;
-	ListCell   *lc;
 
 	request.has_from = !PG_ARGISNULL(0);
 	request.has_to = !PG_ARGISNULL(1);
@@ -264,7 +252,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 	request.newest_first = true;
 	request.missing_only = true;
 
-	initStringInfo(&errors);
+	initStringInfo(&report.json);
 	wh_become_owner(&caller);
 	request.tenants = PG_ARGISNULL(2)
 		? wh_tenants_enabled() : named_tenants(PG_GETARG_ARRAYTYPE_P(2));
@@ -272,33 +260,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 		? wh_templates_enabled() : named_templates(PG_GETARG_ARRAYTYPE_P(3));
 	units = rebuild_units(&request);
 	if (!dry_run)
-	{
-		pool = wh_pool_open();
-		foreach(lc, units)
-		{
-			const WhUnit *unit = (const WhUnit *) lfirst(lc);
-			WhRun		run;
-
-			CHECK_FOR_INTERRUPTS();
-			wh_unit_run(unit, &run);
-			tally(&counts, &run);
-			touched = wh_touch(touched, unit, &run);
-			if (run.error == NULL)
-				continue;
-			if (errors.len > 0)
-				appendStringInfoString(&errors, ", ");
-			appendStringInfoString(&errors, "{\"template\": ");
-			escape_json(&errors, run.template_name);
-			appendStringInfoString(&errors, ", \"tenant\": ");
-			escape_json(&errors, run.tenant_name);
-			appendStringInfo(&errors, ", \"date\": \"%s\", \"error\": ",
-							 wh_date_text(run.period->start));
-			append_error(&errors, &run);
-			appendStringInfoChar(&errors, '}');
-		}
-		wh_pool_close(pool);
-		(void) wh_publish(touched);
-	}
+		(void) wh_publish(run_units(units, report_error, &report));
 	wh_role_leave(&caller);
 
 	initStringInfo(&json);
@@ -307,7 +269,8 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 					 list_length(request.tenants), list_length(units));
 	appendStringInfo(&json, ", \"loaded\": %d, \"failed\": %d, \"skipped\": %d, \"rows\": "
 					 INT64_FORMAT ", \"errors\": [%s], \"duration_ms\": " INT64_FORMAT "}",
-					 counts.loaded, counts.failed, counts.skipped, counts.rows, errors.data,
+					 report.counts.loaded, report.counts.failed, report.counts.skipped,
+					 report.counts.rows, report.json.data,
 					 TimestampDifferenceMilliseconds(start, GetCurrentTimestamp()));
 
 	PG_RETURN_DATUM(jsonb_of(json.data));
@@ -320,27 +283,64 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 static bool
 run_all(List *units)
 {
-	WhPool	   *pool = wh_pool_open();
-	List	   *touched = NIL;
 	bool		ok = true;
-	ListCell   *lc;
 
-	foreach(lc, units)
-	{
-		const WhUnit *unit = (const WhUnit *) lfirst(lc);
-		WhRun		run;
+	return wh_publish(run_units(units, warn_of_run, &ok)) && ok;
+}
 
-		CHECK_FOR_INTERRUPTS();
-		wh_unit_run(unit, &run);
-		touched = wh_touch(touched, unit, &run);
-		if (strcmp(run.status, "loaded") == 0)
-			continue;
-		wh_run_warn(&run);
-		ok = false;
-	}
-	wh_pool_close(pool);
+/*
+ * Run units in workers, as far as settings let us.
+ */
+static List *
+run_units(List *units, WhOnResult on_result, void *arg)
+{
+	WhRunOptions options = {.parallel = wh_max_workers};
 
-	return wh_publish(touched) && ok;
+	return wh_run_units(units, &options, on_result, arg);
+}
+
+static void
+warn_of_run(void *arg, const WhUnit *unit, const WhRun *run)
+{
+	bool	   *ok = (bool *) arg;
+
+	if (strcmp(run->status, "loaded") == 0)
+		return;
+	wh_run_warn(run);
+	*ok = false;
+}
+
+static void
+report_day(void *arg, const WhUnit *unit, const WhRun *run)
+{
+	Report	   *report = (Report *) arg;
+
+	tally(&report->counts, run);
+	if (report->json.len > 0)
+		appendStringInfoString(&report->json, ", ");
+	append_day(&report->json, unit, run);
+}
+
+static void
+report_error(void *arg, const WhUnit *unit, const WhRun *run)
+{
+	Report	   *report = (Report *) arg;
+	StringInfo	json = &report->json;
+
+	tally(&report->counts, run);
+	if (run->error == NULL)
+		return;
+
+	if (json->len > 0)
+		appendStringInfoString(json, ", ");
+	appendStringInfoString(json, "{\"template\": ");
+	escape_json(json, run->template_name);
+	appendStringInfoString(json, ", \"tenant\": ");
+	escape_json(json, run->tenant_name);
+	appendStringInfo(json, ", \"date\": \"%s\", \"error\": ",
+					 wh_date_text(run->period->start));
+	append_error(json, run);
+	appendStringInfoChar(json, '}');
 }
 
 static void
@@ -500,7 +500,7 @@ rebuild_units(WhRequest *request)
 	ListCell   *lc;
 
 	if (request->has_from)
-		return wh_units(request, true);
+		return wh_units(request);
 
 	foreach(lc, request->templates)
 	{
@@ -524,7 +524,7 @@ rebuild_units(WhRequest *request)
 			one.has_from = true;
 			one.templates = list_make1(tmpl);
 			one.tenants = list_make1(tenant);
-			units = list_concat(units, wh_units(&one, true));
+			units = list_concat(units, wh_units(&one));
 		}
 	}
 

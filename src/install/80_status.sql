@@ -123,6 +123,42 @@ LEFT JOIN LATERAL (
     LIMIT 1) AS last_failure ON true;
 COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why';
 
+-- A run of a worker or of run_refresh has told the log that it begins; one
+-- inside somebody's transaction has not yet, and is known by its relation.
+CREATE VIEW _wh.v_progress AS
+SELECT a.pid,
+       COALESCE(r.template_name, s.template_name) AS template_name,
+       COALESCE(r.tenant_name, s.tenant_name) AS tenant_name,
+       COALESCE(r.period_start, s.period_start) AS period_start,
+       CASE
+           WHEN c.pid IS NOT NULL THEN 'loading'
+           WHEN i.pid IS NOT NULL THEN 'indexing'
+           WHEN n.pid IS NOT NULL THEN 'analyzing'
+           ELSE 'working'
+       END AS phase,
+       c.tuples_processed AS rows,
+       c.bytes_processed AS bytes,
+       extract(epoch FROM pg_catalog.clock_timestamp()
+               OPERATOR(pg_catalog.-) COALESCE(r.run_started_at, a.query_start))::double precision
+           OPERATOR(pg_catalog.*) 1000::double precision AS elapsed_ms
+FROM pg_catalog.pg_stat_activity AS a
+LEFT JOIN pg_catalog.pg_stat_progress_copy AS c ON c.pid OPERATOR(pg_catalog.=) a.pid
+LEFT JOIN pg_catalog.pg_stat_progress_create_index AS i ON i.pid OPERATOR(pg_catalog.=) a.pid
+LEFT JOIN pg_catalog.pg_stat_progress_analyze AS n ON n.pid OPERATOR(pg_catalog.=) a.pid
+LEFT JOIN _wh.extract_runs AS r
+  ON r.backend_pid OPERATOR(pg_catalog.=) a.pid
+ AND r.status OPERATOR(pg_catalog.=) 'extracting'
+ AND r.run_started_at OPERATOR(pg_catalog.>=) a.query_start
+LEFT JOIN (_wh.slices AS s
+           JOIN pg_catalog.pg_namespace AS ns ON ns.nspname OPERATOR(pg_catalog.=) s.relation_schema
+           JOIN pg_catalog.pg_class AS k ON k.relnamespace OPERATOR(pg_catalog.=) ns.oid
+                                        AND k.relname OPERATOR(pg_catalog.=) s.relation_name)
+  ON k.oid OPERATOR(pg_catalog.=) c.relid AND r.run_id IS NULL
+WHERE a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+  AND a.state OPERATOR(pg_catalog.=) 'active'
+  AND (r.run_id IS NOT NULL OR s.relation_name IS NOT NULL);
+COMMENT ON VIEW _wh.v_progress IS 'Units at work: who loads which slice, in which phase, how many rows and bytes so far';
+
 CREATE FUNCTION _wh.wh_status() RETURNS TABLE (
     template_name text,
     tenant_name text,

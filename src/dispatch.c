@@ -1,0 +1,341 @@
+/*
+ * dispatch.c
+ *		Run many units: side by side in background workers, or one after the
+ *		other here.
+ *
+ * Results come in the order of the list, whoever was first.  What a worker did
+ * is read from the row of the log that it committed.  The leader writes
+ * nothing while workers are at it, since they would wait for its end as it
+ * waits for theirs.
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "crew.h"
+#include "dispatch.h"
+#include "guc.h"
+#include "pool.h"
+#include "settings.h"
+#include "spi.h"
+#include "worker.h"
+
+/* One call of wh_run_units(). */
+typedef struct Dispatch
+{
+	const List *units;
+	const WhRunOptions *options;
+	WhOnResult	on_result;
+	void	   *arg;
+	int			next;			/* the first unit not delivered yet */
+	List	   *touched;
+	bool		stopped;		/* no further unit may start */
+} Dispatch;
+
+static bool may_use_workers(const Dispatch *dispatch);
+static List *caller_settings(void);
+static WhOutcome *run_in_workers(Dispatch *dispatch, WhCrew *crew);
+static void warn_of_refusal(const WhCrew *crew);
+static void run_here(Dispatch *dispatch, const WhOutcome *outcomes);
+static List *waiting_units(const Dispatch *dispatch, const WhOutcome *outcomes);
+static void deliver(Dispatch *dispatch, const WhRun *run);
+static void deliver_logged(Dispatch *dispatch, int64 run_id);
+static void deliver_lost(Dispatch *dispatch, int64 run_id);
+static void run_committed(const WhUnit *unit, WhRun *run);
+static void begin(WhRole *caller);
+static void end(const WhRole *caller);
+
+/*
+ * Run units; see dispatch.h.
+ */
+List *
+wh_run_units(const List *units, const WhRunOptions *options,
+			 WhOnResult on_result, void *arg)
+{
+	Dispatch	dispatch = {units, options, on_result, arg, 0, NIL, false};
+	WhOutcome  *outcomes = NULL;
+
+	if (may_use_workers(&dispatch))
+	{
+		WhCrew	   *crew = wh_crew_launch(units, Min(options->parallel, wh_max_workers),
+										  options->stop_on_failure, caller_settings());
+
+		if (crew != NULL)
+			outcomes = run_in_workers(&dispatch, crew);
+	}
+	run_here(&dispatch, outcomes);
+
+	return dispatch.touched;
+}
+
+/*
+ * May workers do it?  They see what is committed, so nothing that the caller
+ * has done may be pending; and he must be able to see what they commit.
+ */
+static bool
+may_use_workers(const Dispatch *dispatch)
+{
+	return list_length(dispatch->units) > 1 &&
+		dispatch->options->parallel > 0 && wh_max_workers > 0 &&
+		!dispatch->options->consistent &&
+		!wh_in_worker() && !RecoveryInProgress() && !IsInParallelMode() &&
+		!XactReadOnly && !IsolationUsesXactSnapshot() &&
+		!TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
+
+/*
+ * List the caller's settings that the work goes by, names and values in turn.
+ */
+static List *
+caller_settings(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *settings = NIL;
+	uint64		rows;
+	WhRole		save;
+
+	begin(&save);
+	SPI_connect();
+	rows = wh_spi(SPI_OK_SELECT,
+				  "SELECT name, setting FROM pg_catalog.pg_settings"
+				  " WHERE context OPERATOR(pg_catalog.=) 'user'"
+				  " AND (name OPERATOR(pg_catalog.^@) 'pg_warehouse.'"
+				  " OR name IN ('work_mem', 'maintenance_work_mem'))",
+				  NULL, 0);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		settings = lappend(settings, wh_col_text(row, 1));
+		settings = lappend(settings, wh_col_text(row, 2));
+	}
+	SPI_finish();
+	end(&save);
+
+	return settings;
+}
+
+/*
+ * Wait for the workers, delivering results as their turn comes.  Returns how
+ * the units stand when all workers have ended.
+ */
+static WhOutcome *
+run_in_workers(Dispatch *dispatch, WhCrew *crew)
+{
+	WhQueue    *queue = wh_crew_queue(crew);
+	int			nunits = list_length(dispatch->units);
+	WhOutcome  *outcomes = (WhOutcome *) palloc(sizeof(WhOutcome) * nunits);
+
+	while (wh_crew_wait(crew))
+	{
+		while (dispatch->next < nunits)
+		{
+			WhOutcome	outcome = wh_queue_outcome(queue, dispatch->next);
+
+			if (outcome.state != WH_UNIT_DONE)
+				break;
+			deliver_logged(dispatch, outcome.run_id);
+		}
+	}
+
+	for (int i = 0; i < nunits; i++)
+		outcomes[i] = wh_queue_outcome(queue, i);
+	dispatch->stopped = wh_queue_stopped(queue);
+	warn_of_refusal(crew);
+	wh_crew_dismiss(crew);
+
+	return outcomes;
+}
+
+/*
+ * Say why a worker could not connect: the work is done all the same, but not
+ * as fast as it could be.
+ */
+static void
+warn_of_refusal(const WhCrew *crew)
+{
+	const ErrorData *refusal = wh_crew_refusal(crew);
+	const char *owner;
+	char	   *hint;
+
+	if (refusal == NULL)
+		return;
+
+	owner = quote_identifier(GetUserNameFromId(wh_owner_oid(), false));
+	switch (refusal->sqlerrcode)
+	{
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+			hint = psprintf("ALTER ROLE %s LOGIN;", owner);
+			break;
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+			hint = psprintf("GRANT CONNECT ON DATABASE %s TO %s;",
+							quote_identifier(get_database_name(MyDatabaseId)), owner);
+			break;
+		default:
+			hint = "Mend it, or SET pg_warehouse.max_workers = 0 to do without workers.";
+			break;
+	}
+	ereport(WARNING,
+			(errcode(refusal->sqlerrcode),
+			 errmsg("a background worker could not connect, so this session works alone"),
+			 errdetail("%s%s%s", refusal->message, refusal->detail ? "\n" : "",
+					   refusal->detail ? refusal->detail : ""),
+			 errhint("%s", hint)));
+}
+
+/*
+ * Deliver what workers have left to deliver, and do in this session what they
+ * have not done; "outcomes" is NULL when there were none.
+ */
+static void
+run_here(Dispatch *dispatch, const WhOutcome *outcomes)
+{
+	const WhRunOptions *options = dispatch->options;
+	MemoryContext context = CurrentMemoryContext;
+	WhPool	   *pool = wh_pool_open();
+
+	if (!options->commits)
+		wh_check_one_transaction(waiting_units(dispatch, outcomes));
+
+	while (dispatch->next < list_length(dispatch->units))
+	{
+		const WhUnit *unit = (const WhUnit *) list_nth(dispatch->units, dispatch->next);
+		WhOutcome	outcome = {WH_UNIT_WAITING, 0};
+		WhRun		run;
+
+		CHECK_FOR_INTERRUPTS();
+		if (outcomes != NULL)
+			outcome = outcomes[dispatch->next];
+		if (outcome.state == WH_UNIT_DONE)
+			deliver_logged(dispatch, outcome.run_id);
+		else if (outcome.state == WH_UNIT_LOST)
+			deliver_lost(dispatch, outcome.run_id);
+		else if (dispatch->stopped)
+			dispatch->next++;
+		else
+		{
+			if (options->consistent)
+				wh_pool_share_snapshot(pool, unit->tenant, unit->period.start);
+			if (options->commits)
+				run_committed(unit, &run);
+			else
+				wh_unit_run(unit, &run);
+			MemoryContextSwitchTo(context);
+			dispatch->stopped = options->stop_on_failure && run.error != NULL;
+			deliver(dispatch, &run);
+		}
+	}
+	wh_pool_close(pool);
+}
+
+/*
+ * List the units that nobody has begun.
+ */
+static List *
+waiting_units(const Dispatch *dispatch, const WhOutcome *outcomes)
+{
+	List	   *waiting = NIL;
+
+	if (dispatch->stopped)
+		return NIL;
+
+	for (int i = dispatch->next; i < list_length(dispatch->units); i++)
+	{
+		if (outcomes == NULL || outcomes[i].state == WH_UNIT_WAITING)
+			waiting = lappend(waiting, list_nth(dispatch->units, i));
+	}
+
+	return waiting;
+}
+
+/*
+ * Tell the caller of the next unit.
+ */
+static void
+deliver(Dispatch *dispatch, const WhRun *run)
+{
+	const WhUnit *unit = (const WhUnit *) list_nth(dispatch->units, dispatch->next++);
+
+	dispatch->touched = wh_touch(dispatch->touched, unit, run);
+	dispatch->on_result(dispatch->arg, unit, run);
+}
+
+static void
+deliver_logged(Dispatch *dispatch, int64 run_id)
+{
+	const WhUnit *unit = (const WhUnit *) list_nth(dispatch->units, dispatch->next);
+	WhRole		caller;
+	WhRun		run;
+
+	begin(&caller);
+	wh_unit_name(unit, &run);
+	run.run_id = run_id;
+	wh_run_read(&run);
+	end(&caller);
+
+	deliver(dispatch, &run);
+}
+
+/*
+ * Mark a unit whose worker died as lost.  To the caller it has failed.
+ */
+static void
+deliver_lost(Dispatch *dispatch, int64 run_id)
+{
+	const WhUnit *unit = (const WhUnit *) list_nth(dispatch->units, dispatch->next);
+	WhRole		caller;
+	WhRun		run;
+
+	begin(&caller);
+	wh_unit_name(unit, &run);
+	run.run_id = run_id;
+	wh_run_lost(&run);
+	end(&caller);
+
+	run.status = "failed";
+	deliver(dispatch, &run);
+}
+
+/*
+ * Run one unit in transactions of its own.
+ */
+static void
+run_committed(const WhUnit *unit, WhRun *run)
+{
+	WhRole		caller;
+
+	begin(&caller);
+	wh_unit_start(unit, run);
+	end(&caller);
+	SPI_commit();
+
+	begin(&caller);
+	wh_unit_work(unit, run);
+	end(&caller);
+	SPI_commit();
+}
+
+/*
+ * Become the owner with a fresh snapshot: a procedure that has committed has
+ * none, a function's is older than what workers have done since.
+ */
+static void
+begin(WhRole *caller)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	wh_become_owner(caller);
+}
+
+static void
+end(const WhRole *caller)
+{
+	wh_role_leave(caller);
+	PopActiveSnapshot();
+}

@@ -1,0 +1,312 @@
+/*
+ * worker.c
+ *		What a background worker does: take a unit, run it, commit, until the
+ *		queue has none for it.
+ *
+ * It is a session of the owner's without a client.  What ALTER ROLE or ALTER
+ * DATABASE says about read-only transactions, isolation, search path, time
+ * zone and timeouts does not reach it; the caller's settings do.  A unit is two
+ * transactions, one that tells the log that it begins and one that does it, so
+ * its row survives whatever happens.  SIGINT ends the unit at hand, SIGTERM
+ * the worker.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "libpq/pqmq.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "pool.h"
+#include "queue.h"
+#include "refresh.h"
+#include "settings.h"
+#include "worker.h"
+
+static bool serving = false;
+
+static void connect_as_owner(dsm_segment *segment, WhQueue *queue, int me);
+static void pin_settings(WhQueue *queue);
+static void set(const char *name, const char *value);
+static WhPool *reopen(WhPool *pool);
+static void show_activity(const WhClaim *claim);
+static bool run_claim(WhQueue *queue, int me, const WhClaim *claim);
+static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
+static void work(const WhUnit *unit, WhRun *run);
+static void log_failure(WhRun *run);
+static void begin(WhRole *caller);
+static void commit(const WhRole *caller);
+
+/*
+ * Serve one queue, then end.
+ */
+void
+wh_worker_main(Datum main_arg)
+{
+	dsm_segment *segment;
+	WhQueue    *queue;
+	WhClaim		claim;
+	MemoryContext context;
+	WhPool	   *pool = NULL;
+	const char *tenant = NULL;
+	int			me;
+
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	memcpy(&me, MyBgworkerEntry->bgw_extra, sizeof(me));
+
+	/* The leader may have given up before we came. */
+	segment = dsm_attach(DatumGetUInt32(main_arg));
+	if (segment == NULL)
+		proc_exit(0);
+
+	serving = true;
+	queue = wh_queue_of(segment);
+	connect_as_owner(segment, queue, me);
+	pin_settings(queue);
+	wh_queue_enter(queue, me);
+
+	context = AllocSetContextCreate(TopMemoryContext, "pg_warehouse worker",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	while (wh_queue_claim(queue, me, &claim))
+	{
+		bool		ok;
+
+		/* Others may be at the last tenant now: it allows so many of us. */
+		if (tenant != claim.tenant_name)
+			pool = reopen(pool);
+		tenant = claim.tenant_name;
+
+		show_activity(&claim);
+		ok = run_claim(queue, me, &claim);
+		pgstat_report_activity(STATE_IDLE, NULL);
+		wh_queue_done(queue, me, !ok);
+		MemoryContextReset(context);
+	}
+	if (pool != NULL)
+		wh_pool_close(pool);
+
+	proc_exit(0);
+}
+
+bool
+wh_in_worker(void)
+{
+	return serving;
+}
+
+/*
+ * Become a session of the owner's.  An error of connecting goes to the leader;
+ * what is said later goes to the server's log, since nobody would read it.
+ */
+static void
+connect_as_owner(dsm_segment *segment, WhQueue *queue, int me)
+{
+	shm_mq	   *words = wh_queue_words(queue, me);
+
+	shm_mq_set_sender(words, MyProc);
+	pq_redirect_to_shm_mq(segment, shm_mq_attach(words, segment, NULL));
+	BackgroundWorkerInitializeConnectionByOid(wh_queue_database(queue),
+											  wh_queue_owner(queue),
+											  WH_WORKER_CONNECT_FLAGS);
+	whereToSendOutput = DestNone;
+}
+
+/*
+ * Pin what roles and databases may have settings for, and take the caller's.
+ * There is always a lock timeout: a leader that holds a lock which its worker
+ * wants is a deadlock that nobody detects.
+ */
+static void
+pin_settings(WhQueue *queue)
+{
+	List	   *settings = wh_queue_settings(queue);
+	char		lock_timeout[32];
+
+	set("default_transaction_read_only", "off");
+	set("default_transaction_deferrable", "off");
+	set("default_transaction_isolation", "read committed");
+	set("search_path", "pg_catalog, pg_temp");
+	set("TimeZone", "UTC");
+	set("statement_timeout", "0");
+	set("idle_in_transaction_session_timeout", "0");
+	set("transaction_timeout", "0");
+
+	for (int i = 0; i < list_length(settings); i += 2)
+		set((const char *) list_nth(settings, i),
+			(const char *) list_nth(settings, i + 1));
+
+	snprintf(lock_timeout, sizeof(lock_timeout), "%d", Max(wh_lock_deadline, 1));
+	set("lock_timeout", lock_timeout);
+}
+
+/*
+ * Set a setting for the session, if this server has it.
+ */
+static void
+set(const char *name, const char *value)
+{
+	if (GetConfigOption(name, true, false) != NULL)
+		SetConfigOption(name, value, PGC_USERSET, PGC_S_SESSION);
+}
+
+/*
+ * Keep no connection of before, but those to come.
+ */
+static WhPool *
+reopen(WhPool *pool)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+	if (pool != NULL)
+		wh_pool_close(pool);
+	pool = wh_pool_open();
+	MemoryContextSwitchTo(caller);
+
+	return pool;
+}
+
+/*
+ * Show people what is being worked at: query and application_name.
+ */
+static void
+show_activity(const WhClaim *claim)
+{
+	char	   *name = psprintf("pg_warehouse refresh %s/%s %s",
+								claim->template_name, claim->tenant_name,
+								wh_date_text(claim->day));
+
+	SetCurrentStatementStartTimestamp();
+	pgstat_report_activity(STATE_RUNNING, name);
+	name[pg_mbcliplen(name, (int) strlen(name), NAMEDATALEN - 1)] = '\0';
+	set("application_name", name);
+}
+
+/*
+ * Run one unit; false when it failed.
+ */
+static bool
+run_claim(WhQueue *queue, int me, const WhClaim *claim)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
+	WhRun	   *run = (WhRun *) palloc0(sizeof(WhRun));
+	ErrorData  *volatile error = NULL;
+
+	unit->period = wh_period_day(claim->day);
+	unit->begun = claim->begun;
+
+	PG_TRY();
+	{
+		announce(claim, unit, run);
+		wh_queue_logged(queue, me, run->run_id);
+		MemoryContextSwitchTo(context);
+		work(unit, run);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(context);
+	if (error == NULL)
+		return run->error == NULL;
+
+	/* Should this fail too, the worker ends and the unit is lost. */
+	run->error = error;
+	log_failure(run);
+	wh_queue_logged(queue, me, run->run_id);
+	MemoryContextSwitchTo(context);
+
+	return false;
+}
+
+/*
+ * Look up what the claim names, and tell the log that it begins.  Until the
+ * log has heard, the run has the claim's names.
+ */
+static void
+announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhRole		caller;
+
+	run->template_name = claim->template_name;
+	run->tenant_name = claim->tenant_name;
+	run->period = &unit->period;
+
+	begin(&caller);
+	MemoryContextSwitchTo(context);
+	unit->tmpl = wh_template(claim->template_name);
+	unit->tenant = wh_tenant(claim->tenant_name);
+	wh_unit_start(unit, run);
+	commit(&caller);
+}
+
+static void
+work(const WhUnit *unit, WhRun *run)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhRole		caller;
+
+	begin(&caller);
+	MemoryContextSwitchTo(context);
+	wh_unit_work(unit, run);
+	commit(&caller);
+}
+
+/*
+ * Log what ended a unit from outside: it was cancelled, or its template or
+ * tenant is gone.
+ */
+static void
+log_failure(WhRun *run)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhRole		caller;
+
+	begin(&caller);
+	MemoryContextSwitchTo(context);
+	if (run->run_id == 0)
+		wh_run_start(run, "refresh");
+	run->status = "failed";
+	wh_run_finish(run);
+	commit(&caller);
+}
+
+static void
+begin(WhRole *caller)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	wh_become_owner(caller);
+}
+
+static void
+commit(const WhRole *caller)
+{
+	wh_role_leave(caller);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(true);
+}
