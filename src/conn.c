@@ -3,17 +3,18 @@
  *		WhConn: one connection to one tenant, that cannot leak, cannot hang
  *		and cannot write.
  *
- * A connection belongs to a memory context and closes with it.  Closing never
+ * A connection belongs to a memory context and closes with it.  That never
  * talks to the peer: the socket is shut down first, so whatever libpq wants to
  * say goes nowhere, and the tenant's server ends the statement by itself.
  * For the same reason a connection is never reused after an error.
  *
  * Every wait is ours: it ends at a deadline, on cancel and on termination.
  * libpq is only called when it cannot block, with the name resolved
- * (resolve.c) and handed over as hostaddr beside host.
+ * (resolve.c).
  *
- * What a tenant may make us buffer is capped.  What it is asked first is
- * session's, what its errors become is remote's.
+ * What a tenant may make us buffer is capped.  Whom libpq is to call is
+ * endpoint's, what the tenant is asked first session's, what its errors become
+ * remote's.
  */
 #include "postgres.h"
 
@@ -34,18 +35,15 @@
 #include "utils/wait_event.h"
 
 #include "conn.h"
+#include "endpoint.h"
 #include "guc.h"
 #include "remote.h"
 #include "resolve.h"
-#include "seal.h"
-#include "secret.h"
 #include "session.h"
 #include "settings.h"
 
 /* What a tenant may send in answer to anything but COPY. */
 #define MAX_ANSWER_BYTES ((int64) 64 * 1024 * 1024)
-
-#define MAX_PARAMS 24
 
 struct WhConn
 {
@@ -60,14 +58,6 @@ struct WhConn
 	MemoryContextCallback on_reset;
 };
 
-/* Keywords and values for libpq, on the stack. */
-typedef struct Params
-{
-	int			n;
-	const char *keywords[MAX_PARAMS];
-	const char *values[MAX_PARAMS];
-} Params;
-
 /* Who wants to hear of the steps of a connection. */
 typedef struct Listener
 {
@@ -76,19 +66,19 @@ typedef struct Listener
 	const char *last;
 } Listener;
 
-static void check_endpoint(const WhTenant *tenant);
+static WhConn *open_conn(const WhTenant *tenant, const char *subject,
+						 Listener *listener);
+static TimestampTz run_deadline_from(TimestampTz start);
 static void close_conn(void *arg);
 static void drop_socket(WhConn *conn);
-static void open_socket(WhConn *conn, const WhTenant *tenant,
-						const char *address);
 static void ignore_notice(void *arg, const PGresult *result);
-static void add_param(Params *params, const char *keyword, const char *value);
 static bool try_address(WhConn *conn, const WhTenant *tenant,
 						const char *address, TimestampTz deadline,
 						Listener *listener);
 static void announce(Listener *listener, const char *step);
 static void announce_status(Listener *listener, const PGconn *pg);
 static void check_credentials(const WhConn *conn, const WhTenant *tenant);
+static uint32 tenant_wait_event(void);
 static bool wait_for_socket(const WhConn *conn, int events,
 							TimestampTz deadline);
 static void await_bytes(WhConn *conn, int64 max_bytes);
@@ -101,88 +91,43 @@ static int64 bytes_received(const WhConn *conn);
 WhConn *
 wh_connect(const WhTenant *tenant, const char *subject)
 {
-	return wh_connect_steps(tenant, subject, NULL, NULL);
+	Listener	nobody = {NULL, NULL, NULL};
+
+	return open_conn(tenant, subject, &nobody);
 }
 
 /*
- * Open a connection and say at what it is working.
+ * Open a connection and begin, and say at what it is working.
  */
 WhConn *
 wh_connect_steps(const WhTenant *tenant, const char *subject,
 				 void (*step) (void *arg, const char *name), void *arg)
 {
-	TimestampTz start = GetCurrentTimestamp();
-	TimestampTz deadline;
 	Listener	listener = {step, arg, NULL};
-	const char *problem = NULL;
-	List	   *addresses;
-	ListCell   *cell;
-	WhConn	   *conn;
+	WhConn	   *conn = open_conn(tenant, subject, &listener);
 
-	wh_check_outbound();
-	check_endpoint(tenant);
-	deadline = TimestampTzPlusMilliseconds(start, wh_connect_timeout);
-
-	/* All that can fail for lack of memory comes before the socket. */
-	conn = (WhConn *) palloc0(sizeof(WhConn));
-	conn->remote.tenant = pstrdup(tenant->name);
-	conn->remote.username = pstrdup(tenant->username);
-	conn->remote.subject = pstrdup(subject);
-	conn->run_deadline = wh_run_timeout == 0 ? DT_NOEND :
-		TimestampTzPlusMilliseconds(start, wh_run_timeout);
-	conn->on_reset.func = close_conn;
-	conn->on_reset.arg = conn;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, &conn->on_reset);
-
-	if (!AcquireExternalFD())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("could not connect to tenant \"%s\": too many open files",
-						conn->remote.tenant),
-				 errdetail("%s", conn->remote.subject),
-				 errhint("Raise the server's max_files_per_process and its limit on open files.")));
-	conn->holds_fd = true;
-
-	announce(&listener, "resolve");
-	if (tenant->host[0] == '/')
-		addresses = list_make1(NULL);
-	else
-		addresses = wh_resolve(tenant->host, deadline, &problem);
-	if (addresses == NIL)
-		wh_remote_raise_unreachable(&conn->remote,
-									psprintf("Could not resolve host name \"%s\": %s",
-											 tenant->host, problem));
-
-	/* Each address gets its share of the time that is left. */
-	foreach(cell, addresses)
-	{
-		TimestampTz now = GetCurrentTimestamp();
-		int			left = list_length(addresses) - foreach_current_index(cell);
-		TimestampTz share = now + (deadline - now) / left;
-
-		if (try_address(conn, tenant, (char *) lfirst(cell), share, &listener))
-			break;
-
-		/* A server that spoke has the last word; silence may be one route's. */
-		if (left == 1 || wh_remote_refused(conn->pg))
-			wh_remote_raise_connect(&conn->remote, conn->pg,
-									GetCurrentTimestamp() >= share);
-		drop_socket(conn);
-	}
-
-	check_credentials(conn, tenant);
 	announce(&listener, "read_only");
-	wh_session_begin(conn, &conn->session);
+	wh_session_begin(conn);
 
 	return conn;
 }
 
 /*
- * Close now instead of with the memory context.
+ * Close a connection that nothing is wrong with; see conn.h.  In non-blocking
+ * mode the last word waits for nobody.  It is left out where the server knows
+ * that we are done, so that it costs no round trip more; TLS insists on it.
  */
 void
 wh_disconnect(WhConn *conn)
 {
+	bool		said = !PQsslInUse(conn->pg) && PQconsumeInput(conn->pg) && !PQisBusy(conn->pg) &&
+	PQtransactionStatus(conn->pg) != PQTRANS_INTRANS;
+
+	if (!said)
+	{
+		PQfinish(conn->pg);
+		conn->pg = NULL;
+	}
 	close_conn(conn);
 }
 
@@ -204,16 +149,24 @@ wh_conn_server_version(WhConn *conn)
 	return PQserverVersion(conn->pg);
 }
 
-TimestampTz
-wh_conn_as_of(WhConn *conn)
+WhSession *
+wh_conn_session(WhConn *conn)
 {
-	return conn->session.as_of;
+	return &conn->session;
 }
 
-bool
-wh_conn_in_recovery(WhConn *conn)
+/*
+ * Turn to another subject; see conn.h.
+ */
+void
+wh_conn_turn_to(WhConn *conn, const char *subject)
 {
-	return conn->session.in_recovery;
+	char	   *copy = MemoryContextStrdup(GetMemoryChunkContext(conn), subject);
+
+	pfree(conn->remote.subject);
+	conn->remote.subject = copy;
+	conn->run_deadline = run_deadline_from(GetCurrentTimestamp());
+	conn->session.as_of = DT_NOBEGIN;
 }
 
 /*
@@ -224,6 +177,8 @@ wh_conn_exec(WhConn *conn, const char *sql, ExecStatusType expected)
 {
 	PGresult   *result;
 
+	Assert(PQtransactionStatus(conn->pg) == PQTRANS_INTRANS);
+
 	if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0))
 		wh_remote_error(conn, NULL);
 
@@ -232,6 +187,55 @@ wh_conn_exec(WhConn *conn, const char *sql, ExecStatusType expected)
 		wh_remote_error(conn, result);
 
 	return result;
+}
+
+void
+wh_conn_collect(WhConn *conn)
+{
+	if (!PQenterPipelineMode(conn->pg))
+		wh_remote_error(conn, NULL);
+}
+
+void
+wh_conn_ask(WhConn *conn)
+{
+	if (!PQpipelineSync(conn->pg))
+		wh_remote_error(conn, NULL);
+}
+
+/*
+ * Take the answer of the next statement asked.  The end of it has come along
+ * with it, or nothing more will.
+ */
+PGresult *
+wh_conn_answer(WhConn *conn, ExecStatusType expected)
+{
+	PGresult   *result = wh_conn_result(conn);
+	PGresult   *more;
+
+	if (result == NULL || PQresultStatus(result) != expected)
+		wh_remote_error(conn, result);
+
+	more = wh_conn_result(conn);
+	if (more != NULL)
+	{
+		PQclear(result);
+		wh_remote_error(conn, more);
+	}
+
+	return result;
+}
+
+void
+wh_conn_asked(WhConn *conn)
+{
+	PGresult   *result = wh_conn_result(conn);
+
+	if (PQresultStatus(result) != PGRES_PIPELINE_SYNC)
+		wh_remote_error(conn, result);
+	PQclear(result);
+	if (!PQexitPipelineMode(conn->pg))
+		wh_remote_error(conn, NULL);
 }
 
 /*
@@ -249,6 +253,20 @@ wh_conn_result(WhConn *conn)
 		await_bytes(conn, MAX_ANSWER_BYTES);
 
 	return PQgetResult(conn->pg);
+}
+
+/*
+ * Look whether the tenant has spoken, or hung up; see conn.h.
+ */
+bool
+wh_conn_is_quiet(WhConn *conn)
+{
+	return PQconsumeInput(conn->pg) && !PQisBusy(conn->pg) &&
+		PQstatus(conn->pg) == CONNECTION_OK &&
+		(WaitLatchOrSocket(NULL,
+						   WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						   PQsocket(conn->pg), 0, tenant_wait_event())
+		 & WL_SOCKET_READABLE) == 0;
 }
 
 /*
@@ -312,20 +330,79 @@ wh_remote_error(WhConn *conn, PGresult *result)
 }
 
 /*
- * Check what libpq would read as something else than one endpoint.  The rows
- * were checked when they were written; this is the last door.
+ * Open a connection, with a word to the listener at each step.
  */
-static void
-check_endpoint(const WhTenant *tenant)
+static WhConn *
+open_conn(const WhTenant *tenant, const char *subject, Listener *listener)
 {
-	if (tenant->host[0] == '\0' || strpbrk(tenant->host, ",@") != NULL ||
-		tenant->port < 1 || tenant->port > 65535)
+	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz deadline;
+	const char *problem = NULL;
+	List	   *addresses;
+	ListCell   *cell;
+	WhConn	   *conn;
+
+	wh_check_outbound();
+	wh_endpoint_check(tenant);
+	deadline = TimestampTzPlusMilliseconds(start, wh_connect_timeout);
+
+	/* All that can fail for lack of memory comes before the socket. */
+	conn = (WhConn *) palloc0(sizeof(WhConn));
+	conn->remote.tenant = pstrdup(tenant->name);
+	conn->remote.username = pstrdup(tenant->username);
+	conn->remote.subject = pstrdup(subject);
+	conn->run_deadline = run_deadline_from(start);
+	conn->session.as_of = DT_NOBEGIN;
+	conn->on_reset.func = close_conn;
+	conn->on_reset.arg = conn;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &conn->on_reset);
+
+	if (!AcquireExternalFD())
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("endpoint of tenant \"%s\" is not one host and port",
-						tenant->name),
-				 errhint("SELECT _wh.alter_tenant(%s, host => ..., port => ...);",
-						 quote_literal_cstr(tenant->name))));
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not connect to tenant \"%s\": too many open files",
+						conn->remote.tenant),
+				 errdetail("%s", conn->remote.subject),
+				 errhint("Raise the server's max_files_per_process and its limit on open files.")));
+	conn->holds_fd = true;
+
+	announce(listener, "resolve");
+	if (tenant->host[0] == '/')
+		addresses = list_make1(NULL);
+	else
+		addresses = wh_resolve(tenant->host, deadline, &problem);
+	if (addresses == NIL)
+		wh_remote_raise_unreachable(&conn->remote,
+									psprintf("Could not resolve host name \"%s\": %s",
+											 tenant->host, problem));
+
+	/* Each address gets its share of the time that is left. */
+	foreach(cell, addresses)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		int			left = list_length(addresses) - foreach_current_index(cell);
+		TimestampTz share = now + (deadline - now) / left;
+
+		if (try_address(conn, tenant, (char *) lfirst(cell), share, listener))
+			break;
+
+		/* A server that spoke has the last word; silence may be one route's. */
+		if (left == 1 || wh_remote_refused(conn->pg))
+			wh_remote_raise_connect(&conn->remote, conn->pg,
+									GetCurrentTimestamp() >= share);
+		drop_socket(conn);
+	}
+
+	check_credentials(conn, tenant);
+
+	return conn;
+}
+
+static TimestampTz
+run_deadline_from(TimestampTz start)
+{
+	return wh_run_timeout == 0 ? DT_NOEND :
+		TimestampTzPlusMilliseconds(start, wh_run_timeout);
 }
 
 /*
@@ -371,7 +448,7 @@ try_address(WhConn *conn, const WhTenant *tenant, const char *address,
 
 	/* A password that cannot be opened is a matter of authentication. */
 	announce(listener, "authenticate");
-	open_socket(conn, tenant, address);
+	conn->pg = wh_endpoint_connect(tenant, address);
 	if (PQstatus(conn->pg) == CONNECTION_BAD)
 		return false;
 
@@ -394,70 +471,6 @@ try_address(WhConn *conn, const WhTenant *tenant, const char *address,
 	}
 
 	return PQsetnonblocking(conn->pg, 1) == 0;
-}
-
-/*
- * Have libpq begin a connection.  What is fixed here keeps the server
- * account's own credentials (password file, client certificate, Kerberos) from
- * being lent to whoever may define a tenant.
- */
-static void
-open_socket(WhConn *conn, const WhTenant *tenant, const char *address)
-{
-	Params		params = {0};
-	char		port[12];
-	char	   *password = NULL;
-
-	snprintf(port, sizeof(port), "%d", tenant->port);
-
-	add_param(&params, "host", tenant->host);
-	add_param(&params, "hostaddr", address);
-	add_param(&params, "port", port);
-	add_param(&params, "dbname", tenant->dbname);
-	add_param(&params, "user", tenant->username);
-	add_param(&params, "passfile", "/dev/null");
-	add_param(&params, "gssencmode", "disable");
-	add_param(&params, "sslmode", tenant->sslmode);
-	if (tenant->sslrootcert != NULL)
-		add_param(&params, "sslrootcert", tenant->sslrootcert);
-	else if (wh_sslrootcert != NULL && wh_sslrootcert[0] != '\0')
-		add_param(&params, "sslrootcert", wh_sslrootcert);
-	/* Nothing can exist below a device: no certificate is offered. */
-	add_param(&params, "sslcert", tenant->sslcert ? tenant->sslcert : "/dev/null/none");
-	add_param(&params, "sslkey", tenant->sslkey ? tenant->sslkey : "/dev/null/none");
-	add_param(&params, "client_encoding", GetDatabaseEncodingName());
-	add_param(&params, "application_name", "pg_warehouse");
-	add_param(&params, "target_session_attrs", "any");
-	add_param(&params, "keepalives", "1");
-	add_param(&params, "keepalives_idle", "10");
-	add_param(&params, "keepalives_interval", "5");
-	add_param(&params, "keepalives_count", "3");
-	add_param(&params, "tcp_user_timeout", "10000");
-
-	if (strcmp(tenant->auth_method, "password") == 0)
-	{
-		password = wh_secret_open(tenant);
-		add_param(&params, "password", password);
-	}
-
-	/* With expand_dbname = 0, a dbname is a name and no connection string. */
-	conn->pg = PQconnectStartParams(params.keywords, params.values, 0);
-	if (password != NULL)
-		wh_wipe_secret(password);
-	if (conn->pg == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-}
-
-static void
-add_param(Params *params, const char *keyword, const char *value)
-{
-	Assert(params->n < MAX_PARAMS - 1);
-
-	params->keywords[params->n] = keyword;
-	params->values[params->n] = value;
-	params->n++;
 }
 
 /*
@@ -522,6 +535,17 @@ check_credentials(const WhConn *conn, const WhTenant *tenant)
 					 quote_literal_cstr(conn->remote.tenant))));
 }
 
+static uint32
+tenant_wait_event(void)
+{
+	static uint32 wait_event = 0;
+
+	if (wait_event == 0)
+		wait_event = wh_wait_event("PgWarehouseTenant");
+
+	return wait_event;
+}
+
 /*
  * Wait until the socket is ready; false at the deadline.  Throws on cancel
  * and termination.
@@ -529,11 +553,6 @@ check_credentials(const WhConn *conn, const WhTenant *tenant)
 static bool
 wait_for_socket(const WhConn *conn, int events, TimestampTz deadline)
 {
-	static uint32 wait_event = 0;
-
-	if (wait_event == 0)
-		wait_event = wh_wait_event("PgWarehouseTenant");
-
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
@@ -545,7 +564,7 @@ wait_for_socket(const WhConn *conn, int events, TimestampTz deadline)
 		ready = WaitLatchOrSocket(MyLatch,
 								  WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
 								  WL_TIMEOUT | events,
-								  PQsocket(conn->pg), left, wait_event);
+								  PQsocket(conn->pg), left, tenant_wait_event());
 		if (ready & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();

@@ -68,11 +68,13 @@ PG_FUNCTION_INFO_V1(wh_plan);
 PG_FUNCTION_INFO_V1(wh_run_refresh);
 
 static void get_request(FunctionCallInfo fcinfo, WhRequest *request);
+static List *get_units(FunctionCallInfo fcinfo, const WhRequest *request);
 static void check_not_built(FunctionCallInfo fcinfo);
 static WhMethod forced_method(FunctionCallInfo fcinfo);
 static void not_built(const char *what);
 static int	get_parallel(FunctionCallInfo fcinfo);
 static OnError get_on_error(FunctionCallInfo fcinfo);
+static bool flag_argument(FunctionCallInfo fcinfo, int arg);
 static char *text_argument(FunctionCallInfo fcinfo, int arg);
 static void report_run(void *arg, const WhUnit *unit, const WhRun *run);
 static void put_run(ReturnSetInfo *rsinfo, const WhRun *run);
@@ -90,8 +92,8 @@ wh_refresh(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	OnError		on_error = get_on_error(fcinfo);
-	bool		dry_run = !PG_ARGISNULL(ARG_DRY_RUN) && PG_GETARG_BOOL(ARG_DRY_RUN);
-	WhRunOptions options = {get_parallel(fcinfo), on_error == ON_ERROR_STOP, false};
+	bool		dry_run = flag_argument(fcinfo, ARG_DRY_RUN);
+	WhRunOptions options = {.parallel = get_parallel(fcinfo)};
 	Report		report = {0};
 	WhRequest	request = {0};
 	WhRole		caller;
@@ -101,12 +103,14 @@ wh_refresh(PG_FUNCTION_ARGS)
 
 	check_not_built(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
+	options.stop_on_failure = on_error == ON_ERROR_STOP;
+	options.consistent = flag_argument(fcinfo, ARG_CONSISTENT);
 	report.rsinfo = rsinfo;
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
 	request.method = forced_method(fcinfo);
-	units = wh_units(&request);
+	units = get_units(fcinfo, &request);
 	if (!dry_run)
 		published = wh_publish(wh_run_units(units, &options, report_run, &report));
 	else
@@ -142,7 +146,7 @@ wh_plan(PG_FUNCTION_ARGS)
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
 	request.method = forced_method(fcinfo);
-	foreach(lc, wh_units(&request))
+	foreach(lc, get_units(fcinfo, &request))
 		put_plan(rsinfo, ++seq, (const WhUnit *) lfirst(lc));
 	wh_role_leave(&caller);
 
@@ -159,7 +163,7 @@ Datum
 wh_run_refresh(PG_FUNCTION_ARGS)
 {
 	CallContext *context = castNode(CallContext, fcinfo->context);
-	WhRunOptions options = {wh_max_workers, false, true};
+	WhRunOptions options = {.parallel = wh_max_workers,.commits = true};
 	Report		report = {0};
 	MemoryContext job;
 	WhRequest	request = {0};
@@ -212,16 +216,28 @@ get_request(FunctionCallInfo fcinfo, WhRequest *request)
 }
 
 /*
+ * List the units, those that share a snapshot next to each other.
+ */
+static List *
+get_units(FunctionCallInfo fcinfo, const WhRequest *request)
+{
+	List	   *units = wh_units(request);
+
+	if (flag_argument(fcinfo, ARG_CONSISTENT))
+		wh_units_by_tenant_day(units);
+
+	return units;
+}
+
+/*
  * Answer what a later version brings.
  */
 static void
 check_not_built(FunctionCallInfo fcinfo)
 {
-	if (!PG_ARGISNULL(ARG_PROVE) && PG_GETARG_BOOL(ARG_PROVE))
+	if (flag_argument(fcinfo, ARG_PROVE))
 		not_built("prove");
-	if (!PG_ARGISNULL(ARG_CONSISTENT) && PG_GETARG_BOOL(ARG_CONSISTENT))
-		not_built("consistent");
-	if (!PG_ARGISNULL(ARG_ACCEPT_SHRINK) && PG_GETARG_BOOL(ARG_ACCEPT_SHRINK))
+	if (flag_argument(fcinfo, ARG_ACCEPT_SHRINK))
 		not_built("accept_shrink");
 }
 
@@ -291,6 +307,15 @@ get_on_error(FunctionCallInfo fcinfo)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown on_error \"%s\"", word),
 			 errhint("Use report, stop or raise.")));
+}
+
+/*
+ * Return a boolean argument; SQL NULL is false.
+ */
+static bool
+flag_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return !PG_ARGISNULL(arg) && PG_GETARG_BOOL(arg);
 }
 
 /*

@@ -19,6 +19,7 @@
 
 #include "describe.h"
 #include "remote.h"
+#include "session.h"
 
 static void take_columns(WhRemoteColumns *remote, const PGresult *result);
 static void name_types(WhConn *conn, WhRemoteColumns *remote);
@@ -42,20 +43,16 @@ wh_describe(WhConn *conn, const char *query)
 	PGresult   *volatile result = NULL;
 	int			nparams;
 
-	if (!PQsendPrepare(wh_conn_pg(conn), "", query, 0, NULL))
+	wh_conn_collect(conn);
+	wh_session_queue(conn);
+	if (!PQsendPrepare(wh_conn_pg(conn), "", query, 0, NULL) ||
+		!PQsendDescribePrepared(wh_conn_pg(conn), ""))
 		wh_remote_error(conn, NULL);
-	while ((result = wh_conn_result(conn)) != NULL)
-	{
-		if (PQresultStatus(result) != PGRES_COMMAND_OK)
-			wh_remote_error(conn, result);
-		PQclear(result);
-	}
+	wh_conn_ask(conn);
 
-	if (!PQsendDescribePrepared(wh_conn_pg(conn), ""))
-		wh_remote_error(conn, NULL);
-	result = wh_conn_result(conn);
-	if (PQresultStatus(result) != PGRES_COMMAND_OK)
-		wh_remote_error(conn, result);
+	wh_session_take(conn);
+	PQclear(wh_conn_answer(conn, PGRES_COMMAND_OK));
+	result = wh_conn_answer(conn, PGRES_COMMAND_OK);
 	nparams = PQnparams(result);
 
 	PG_TRY();
@@ -68,8 +65,8 @@ wh_describe(WhConn *conn, const char *query)
 	}
 	PG_END_TRY();
 
-	while ((result = wh_conn_result(conn)) != NULL)
-		PQclear(result);
+	wh_conn_asked(conn);
+	wh_session_check(conn);
 
 	if (remote->n == 0 || nparams > 0)
 		ereport(ERROR,

@@ -22,7 +22,10 @@ typedef struct WhRemoteColumns
 	WhRemoteColumn *columns;
 } WhRemoteColumns;
 
-/* Prepare and describe the query there; no row is read.  palloc'd. */
+/*
+ * Begin the connection's transaction and describe the query in it, in one
+ * round trip; no row is read.  palloc'd.
+ */
 extern WhRemoteColumns *wh_describe(WhConn *conn, const char *query);
 
 /*

@@ -21,6 +21,7 @@
 #include "crew.h"
 #include "dispatch.h"
 #include "guc.h"
+#include "pool.h"
 #include "settings.h"
 #include "spi.h"
 #include "worker.h"
@@ -82,6 +83,7 @@ may_use_workers(const Dispatch *dispatch)
 {
 	return list_length(dispatch->units) > 1 &&
 		dispatch->options->parallel > 0 && wh_max_workers > 0 &&
+		!dispatch->options->consistent &&
 		!wh_in_worker() && !RecoveryInProgress() && !IsInParallelMode() &&
 		!XactReadOnly && !IsolationUsesXactSnapshot() &&
 		!TransactionIdIsValid(GetTopTransactionIdIfAny());
@@ -197,6 +199,7 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 {
 	const WhRunOptions *options = dispatch->options;
 	MemoryContext context = CurrentMemoryContext;
+	WhPool	   *pool = wh_pool_open();
 
 	if (!options->commits)
 		wh_check_one_transaction(waiting_units(dispatch, outcomes));
@@ -221,6 +224,8 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 			/* Where others follow before the commit, only delta. */
 			unit->rules.may_refill = options->commits ||
 				(list_length(dispatch->units) == 1 && unit->rules.method == WH_REFILL);
+			if (options->consistent)
+				wh_pool_share_snapshot(pool, unit->tenant, unit->period.start);
 			if (options->commits)
 				run_committed(unit, &run);
 			else
@@ -230,6 +235,7 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 			deliver(dispatch, &run);
 		}
 	}
+	wh_pool_close(pool);
 }
 
 /*

@@ -14,6 +14,7 @@ typedef struct WhRunOptions
 	int			parallel;		/* at most so many workers; 0: none */
 	bool		stop_on_failure;	/* let no further unit start */
 	bool		commits;		/* what runs here commits unit by unit */
+	bool		consistent;		/* one snapshot for each tenant and day */
 } WhRunOptions;
 
 /*
@@ -32,6 +33,9 @@ typedef void (*WhOnResult) (void *arg, const WhUnit *unit, const WhRun *run);
  * worker can be had, the units run here: in the caller's transaction, or, with
  * "commits", in transactions of their own (SPI is connected non-atomically
  * then, and nobody has switched roles).
+ *
+ * With "consistent" they run here, too, since one connection keeps the snapshot
+ * that the others read under.
  *
  * 54000 or 55000 when the units do not fit into one transaction and would run
  * in one (wh_check_one_transaction).

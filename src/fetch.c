@@ -33,6 +33,7 @@
 #include "fetch.h"
 #include "gate.h"
 #include "names.h"
+#include "pool.h"
 #include "session.h"
 #include "settings.h"
 
@@ -162,7 +163,7 @@ wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
 	state.sink = sink;
 	state.arg = arg;
 
-	/* The connection closes with the context, here and now. */
+	/* A connection that was not given back closes with the context. */
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
@@ -282,6 +283,7 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	int64		field_cap = fetch->tmpl->max_field_bytes;
 	instr_time	start;
 	instr_time	duration;
+	WhLease    *lease;
 	WhConn	   *conn;
 	WhDecoder  *decoder;
 	char	   *query;
@@ -302,7 +304,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	sql = copy_sql(query, columns);
 	wh_gate_copy(sql);
 
-	conn = wh_connect(fetch->tenant, fetch->subject);
+	lease = wh_pool_take(fetch->tenant, fetch->subject);
+	conn = lease->conn;
 	wh_describe_check(wh_describe(conn, query), columns, fetch->tmpl->name,
 					  conn);
 	begin_progress(fetch);
@@ -316,7 +319,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	fetched->rows = fetch->rows;
 	fetched->bytes = fetch->bytes;
 	fetched->fetch_ms = INSTR_TIME_GET_MILLISEC(duration);
-	fetched->as_of = wh_conn_as_of(conn);
+	fetched->as_of = wh_conn_session(conn)->as_of;
+	wh_pool_give(lease);
 }
 
 /*

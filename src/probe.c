@@ -136,7 +136,7 @@ walk(WhRun *run, void *arg)
 
 	note_tls(probe, conn);
 	note(probe, STEP_READ_ONLY,
-		 wh_conn_in_recovery(conn) ? "a standby, read only" : "read only", NULL);
+		 wh_conn_session(conn)->in_recovery ? "a standby, read only" : "read only", NULL);
 
 	begin_step(probe, step_names[STEP_VERSION]);
 	note(probe, STEP_VERSION,
@@ -210,7 +210,7 @@ note_tls(Probe *probe, WhConn *conn)
 static void
 note_clock(Probe *probe, WhConn *conn, TimestampTz here)
 {
-	double		ahead = (double) (wh_conn_as_of(conn) - here) / USECS_PER_SEC;
+	double		ahead = (double) (wh_conn_session(conn)->as_of - here) / USECS_PER_SEC;
 
 	if (fabs(ahead) <= CLOCK_TOLERANCE_S)
 		note(probe, STEP_CLOCK, "agrees with ours within a second", NULL);

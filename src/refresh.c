@@ -41,6 +41,7 @@ static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day
 static void check_days(const WhRequest *request, TimestampTz now);
 static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
 						 DateADT day, DateADT today);
+static int	compare_tenant_day(const ListCell *a, const ListCell *b);
 static const char *reason_to_skip(const WhUnit *unit);
 static void load_unit(WhRun *run, void *arg);
 static void publish_template(WhRun *run, void *arg);
@@ -117,6 +118,12 @@ wh_units(const WhRequest *request)
 	}
 
 	return units;
+}
+
+void
+wh_units_by_tenant_day(List *units)
+{
+	list_sort(units, compare_tenant_day);
 }
 
 /*
@@ -359,6 +366,21 @@ make_unit(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day, DateADT t
 	unit->begun = day <= today;
 
 	return unit;
+}
+
+static int
+compare_tenant_day(const ListCell *a, const ListCell *b)
+{
+	const WhUnit *left = (const WhUnit *) lfirst(a);
+	const WhUnit *right = (const WhUnit *) lfirst(b);
+	int			order = strcmp(left->tenant->name, right->tenant->name);
+
+	if (order == 0)
+		order = left->period.start - right->period.start;
+	if (order == 0)
+		order = strcmp(left->tmpl->name, right->tmpl->name);
+
+	return order;
 }
 
 /*

@@ -57,6 +57,12 @@ extern List *wh_units(const WhRequest *request);
 extern void wh_check_one_transaction(const List *units);
 
 /*
+ * Put the units of one tenant and day next to each other, for a run that
+ * reads these under one snapshot.
+ */
+extern void wh_units_by_tenant_day(List *units);
+
+/*
  * Run one unit: log row, object lock, contained work, ledger.  Never throws
  * for the unit's own failure: run->status and run->error tell.  Caller: owner.
  * run's strings live in CurrentMemoryContext.

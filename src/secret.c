@@ -5,8 +5,8 @@
  * Nobody has a grant on the table: rows are read by a scan and written
  * through the ledger.  The rule kept here: a password is sealed together with
  * where it may be sent, so that a row moved to another tenant, or a tenant
- * moved to another host, opens nothing.  Clear text passes through; conn.c is
- * the only one to ask for it.
+ * moved to another host, opens nothing.  Clear text passes through;
+ * endpoint.c is the only one to ask for it.
  */
 #include "postgres.h"
 
@@ -105,6 +105,21 @@ wh_secret_open(const WhTenant *tenant)
 						 quote_literal_cstr(tenant->name))));
 
 	return password;
+}
+
+char *
+wh_secret_mark(const WhTenant *tenant)
+{
+	WhSealed   *sealed = find_sealed(subject_of(tenant));
+	char	   *mark;
+
+	if (sealed == NULL)
+		return NULL;
+
+	mark = (char *) palloc(2 * WH_NONCE_BYTES + 1);
+	mark[hex_encode((const char *) sealed->nonce, WH_NONCE_BYTES, mark)] = '\0';
+
+	return mark;
 }
 
 bool

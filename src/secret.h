@@ -15,9 +15,15 @@ extern void wh_secret_drop(const WhTenant *tenant);
 /*
  * Open the tenant's password: 55000 when there is none, the endpoint changed
  * since it was sealed, or the key is not in the ring.  Wipe with
- * wh_wipe_secret().  For conn only.
+ * wh_wipe_secret().  For endpoint only.
  */
 extern char *wh_secret_open(const WhTenant *tenant);
+
+/*
+ * Tell one sealing of the tenant's password from any other, without opening
+ * it: palloc'd hexadecimal digits, NULL when there is none.
+ */
+extern char *wh_secret_mark(const WhTenant *tenant);
 
 /* Would a password sealed for the one open for the other? */
 extern bool wh_secret_fits(const WhTenant *a, const WhTenant *b);

@@ -294,7 +294,7 @@ run_all(List *units)
 static List *
 run_units(List *units, WhOnResult on_result, void *arg)
 {
-	WhRunOptions options = {wh_max_workers, false, false};
+	WhRunOptions options = {.parallel = wh_max_workers};
 
 	return wh_run_units(units, &options, on_result, arg);
 }

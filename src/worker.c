@@ -32,6 +32,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "pool.h"
 #include "queue.h"
 #include "refresh.h"
 #include "settings.h"
@@ -42,6 +43,7 @@ static bool serving = false;
 static void connect_as_owner(dsm_segment *segment, WhQueue *queue, int me);
 static void pin_settings(WhQueue *queue);
 static void set(const char *name, const char *value);
+static WhPool *reopen(WhPool *pool);
 static void show_activity(const WhClaim *claim);
 static bool run_claim(WhQueue *queue, int me, const WhClaim *claim);
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
@@ -60,6 +62,8 @@ wh_worker_main(Datum main_arg)
 	WhQueue    *queue;
 	WhClaim		claim;
 	MemoryContext context;
+	WhPool	   *pool = NULL;
+	const char *tenant = NULL;
 	int			me;
 
 	pqsignal(SIGTERM, die);
@@ -84,12 +88,19 @@ wh_worker_main(Datum main_arg)
 	{
 		bool		ok;
 
+		/* Others may be at the last tenant now: it allows so many of us. */
+		if (tenant != claim.tenant_name)
+			pool = reopen(pool);
+		tenant = claim.tenant_name;
+
 		show_activity(&claim);
 		ok = run_claim(queue, me, &claim);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		wh_queue_done(queue, me, !ok);
 		MemoryContextReset(context);
 	}
+	if (pool != NULL)
+		wh_pool_close(pool);
 
 	proc_exit(0);
 }
@@ -153,6 +164,22 @@ set(const char *name, const char *value)
 {
 	if (GetConfigOption(name, true, false) != NULL)
 		SetConfigOption(name, value, PGC_USERSET, PGC_S_SESSION);
+}
+
+/*
+ * Keep no connection of before, but those to come.
+ */
+static WhPool *
+reopen(WhPool *pool)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+	if (pool != NULL)
+		wh_pool_close(pool);
+	pool = wh_pool_open();
+	MemoryContextSwitchTo(caller);
+
+	return pool;
 }
 
 /*

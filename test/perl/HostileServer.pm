@@ -92,6 +92,36 @@ sub proxy
 	});
 }
 
+# Pass everything, and append to $file what each client cost: a line each time
+# that one speaks after its server did, which is a round trip.
+sub counting_proxy
+{
+	my ($class, $server_port, $file) = @_;
+
+	return $class->_serve(sub {
+		my ($client, $number) = @_;
+		my $server = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $server_port)
+		  or die "could not connect to the server: $!";
+		my $select = IO::Select->new($client, $server);
+		my $speaker = $server;
+
+		setsockopt($_, IPPROTO_TCP, TCP_NODELAY, 1) for $client, $server;
+		while (my @ready = $select->can_read)
+		{
+			# The client's last word came before the server's answer to it.
+			foreach my $from (sort { ($b == $speaker) <=> ($a == $speaker) } @ready)
+			{
+				my $bytes;
+
+				return unless sysread($from, $bytes, 65536);
+				_append($file, "$number\n") if $from == $client && $speaker == $server;
+				$speaker = $from;
+				_send($from == $client ? $server : $client, $bytes) or return;
+			}
+		}
+	});
+}
+
 # Cut the server's stream to connection n after n x $step bytes.
 sub cutting_proxy
 {
@@ -131,6 +161,17 @@ sub _end
 
 	kill '-KILL', $pid;
 	waitpid $pid, 0;
+
+	return;
+}
+
+sub _append
+{
+	my ($file, $text) = @_;
+
+	open(my $fh, '>>', $file) or die "$file: $!";
+	print $fh $text;
+	close $fh;
 
 	return;
 }

@@ -267,6 +267,18 @@ foreach my $case ([ 'a field of negative length', pack('nN', 5, 0xfffffff0), qr/
 		return substr($message, 0, 1) eq 'd' && ++$state->{rows} == 50 ? message('d', $row) : $message;
 	});
 }
+foreach my $case ([ 'a day that no calendar has', pack('NN', 4, 366), pack('NN', 4, 0x7ffffffe), qr/^22008: date out of range/ ],
+	[ 'text in another encoding', pack('N', 4) . 'word', pack('N', 4) . "w\377rd", qr/^22021: column "word" holds text that is not valid in encoding "UTF8"/ ])
+{
+	my ($name, $good, $bad, $expected) = @$case;
+
+	changed($name, $expected, sub {
+		my ($message) = @_;
+
+		$message =~ s/\Q$good\E/$bad/ if substr($message, 0, 1) eq 'd';
+		return $message;
+	});
+}
 changed('an answer nobody asked for', qr/^08P01: tenant "peer" sent an answer that was not asked for/, sub {
 	my ($message) = @_;
 
