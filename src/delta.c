@@ -257,7 +257,7 @@ void
 wh_delta_give_up(WhDelta *delta, Tuplestorestate *spool)
 {
 	dlist_node *node = dlist_is_empty(&delta->stored_rows) ? NULL :
-		dlist_head_node(&delta->stored_rows);
+	dlist_head_node(&delta->stored_rows);
 	dlist_iter	iter;
 
 	table_rescan(delta->scan, NULL);

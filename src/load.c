@@ -269,7 +269,7 @@ apply_as_delta(Load *load)
 
 	wh_refill_undo(&load->refill, spool);
 	load->loaded->method = WH_DELTA;
-	load->loaded->reason = "readers left no moment for a refill until pg_warehouse.lock_deadline";
+	load->loaded->reason = "others left no moment for the lock of a refill";
 	load->may_go_over = false;
 	load->delta = wh_delta_begin(load->rel, PG_INT64_MAX);
 

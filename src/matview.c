@@ -99,7 +99,7 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 				WhMatviewResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Target		target = {.tmpl = tmpl, .tenant = tenant, .period = period};
+	Target		target = {.tmpl = tmpl,.tenant = tenant,.period = period};
 	int			nestlevel = wh_lock_bound();
 
 	target.rules = rules;
@@ -127,7 +127,7 @@ char *
 wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,
 			   const WhPeriod *period)
 {
-	Target		target = {.tmpl = tmpl, .tenant = tenant, .period = period};
+	Target		target = {.tmpl = tmpl,.tenant = tenant,.period = period};
 
 	target.schema = tenant->schema;
 

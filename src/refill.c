@@ -15,6 +15,7 @@
 
 #include "access/genam.h"
 #include "access/multixact.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/visibilitymap.h"
@@ -132,6 +133,9 @@ wh_refill_undo(WhRefill *refill, Tuplestorestate *spool)
 	UnregisterSnapshot(snapshot);
 
 	wh_refill_cancel(refill);
+
+	/* Only opening it shows an open relation its old files again. */
+	relation_close(relation_open(RelationGetRelid(rel), NoLock), NoLock);
 }
 
 /*
