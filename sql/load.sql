@@ -97,7 +97,7 @@ SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01'
 SELECT method, ins, upd, del, adds_up, reason FROM load_log;
 SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'refill');
 SELECT method, ins, upd, del, same, adds_up, reason FROM load_log;
-SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-02', method => 'refill');
+SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-02', method => 'refill', parallel => 0);
 \echo :SQLSTATE
 SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'magic');
 \echo :SQLSTATE
