@@ -34,11 +34,14 @@ FROM public.pool_a;
 SELECT pg_temp.gone();
 SELECT count(*) AS still_locked FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711;
 
--- So does every call of several units, each connection being one tenant's.
+-- So does every call of several units, in workers or not, each connection
+-- being one tenant's.
 SELECT count(*) FROM _wh.wh_refresh('pool_a', from_date => '2024-01-01', to_date => '2024-01-04') WHERE status = 'loaded';
 SELECT schema_name, count(DISTINCT pid) AS connections, count(DISTINCT began) AS transactions
 FROM public.pool_a WHERE day <= '2024-01-04' GROUP BY 1 ORDER BY 1;
 SELECT count(DISTINCT pid) FROM public.pool_a WHERE day <= '2024-01-04';
+SELECT count(*) FROM _wh.wh_refresh('pool_a', from_date => '2024-01-01', to_date => '2024-01-04', parallel => 0) WHERE status = 'loaded';
+SELECT count(DISTINCT pid) AS connections, count(DISTINCT began) AS transactions FROM public.pool_a WHERE day <= '2024-01-04';
 CALL _wh.run_refresh('pool_a', 'tenant_a', '2024-01-01', '2024-01-04');
 SELECT count(DISTINCT pid) AS connections, count(DISTINCT seen) AS snapshots FROM public.pool_a WHERE schema_name = 'tenant_a' AND day <= '2024-01-04';
 SELECT _wh.rebuild_entire_warehouse('2024-02-01', '2024-02-03', '{tenant_a}', '{pool_a}') -> 'loaded' AS loaded;
@@ -59,6 +62,13 @@ FROM seen WHERE day <= '2024-01-02' GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT count(DISTINCT seen) AS snapshots FROM seen WHERE day <= '2024-01-02';
 SELECT count(DISTINCT as_of) AS times FROM _wh.slices WHERE template_name LIKE 'pool%' AND tenant_name = 'tenant_a' AND period_start = '2024-01-01';
 SELECT tenant_name, relation FROM _wh.wh_plan(from_date => '2024-01-01', to_date => '2024-01-01', consistent => true) WHERE relation LIKE '%pool%' ORDER BY seq;
+SELECT pg_temp.gone();
+
+-- A snapshot whose keeper is gone is not replaced by another one.
+SELECT _wh.alter_template('pool_b', query_template => $$SELECT pg_terminate_backend(pid, 5000)::int AS one FROM pg_stat_activity
+                          WHERE usename = 'wh_src' AND pid <> pg_backend_pid() AND state = 'idle in transaction' AND '{TARGET_DATE}'::date IS NOT NULL$$);
+SELECT template_name, status, sqlstate, message
+FROM _wh.wh_refresh(NULL, 'tenant_a', '2024-01-01', '2024-01-01', consistent => true) WHERE template_name LIKE 'pool%';
 SELECT pg_temp.gone();
 
 -- It takes two connections.

@@ -50,6 +50,7 @@ struct WhConn
 	PGconn	   *pg;				/* NULL once closed */
 	bool		holds_fd;		/* AcquireExternalFD() is due its release */
 	bool		broken;			/* the socket is of no use any more */
+	bool		dismissed;		/* the tenant said that it ends the session */
 	WhRemote	remote;
 	TimestampTz progress_at;	/* when the tenant last sent a byte */
 	TimestampTz run_deadline;	/* DT_NOEND: none */
@@ -71,7 +72,7 @@ static WhConn *open_conn(const WhTenant *tenant, const char *subject,
 static TimestampTz run_deadline_from(TimestampTz start);
 static void close_conn(void *arg);
 static void drop_socket(WhConn *conn);
-static void ignore_notice(void *arg, const PGresult *result);
+static void take_notice(void *arg, const PGresult *result);
 static bool try_address(WhConn *conn, const WhTenant *tenant,
 						const char *address, TimestampTz deadline,
 						Listener *listener);
@@ -262,7 +263,7 @@ bool
 wh_conn_is_quiet(WhConn *conn)
 {
 	return PQconsumeInput(conn->pg) && !PQisBusy(conn->pg) &&
-		PQstatus(conn->pg) == CONNECTION_OK &&
+		PQstatus(conn->pg) == CONNECTION_OK && !conn->dismissed &&
 		(WaitLatchOrSocket(NULL,
 						   WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						   PQsocket(conn->pg), 0, tenant_wait_event())
@@ -452,7 +453,7 @@ try_address(WhConn *conn, const WhTenant *tenant, const char *address,
 	if (PQstatus(conn->pg) == CONNECTION_BAD)
 		return false;
 
-	(void) PQsetNoticeReceiver(conn->pg, ignore_notice, NULL);
+	(void) PQsetNoticeReceiver(conn->pg, take_notice, conn);
 
 	/* Makes libpq put the SQLSTATE of a refusal into its text. */
 	(void) PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
@@ -474,11 +475,17 @@ try_address(WhConn *conn, const WhTenant *tenant, const char *address,
 }
 
 /*
- * A tenant's notices would only fill our log.
+ * A tenant's notices would only fill our log.  An error that no statement
+ * waits for comes as one, too.
  */
 static void
-ignore_notice(void *arg, const PGresult *result)
+take_notice(void *arg, const PGresult *result)
 {
+	WhConn	   *conn = (WhConn *) arg;
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	if (severity != NULL && strcmp(severity, "FATAL") == 0)
+		conn->dismissed = true;
 }
 
 /*

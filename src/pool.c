@@ -56,6 +56,8 @@ static void set_snapshot(WhConn *conn, const WhTenant *tenant,
 						 const char *endpoint, const char *subject);
 static void export_snapshot(WhPool *pool, const WhTenant *tenant,
 							const char *endpoint, const char *subject);
+static void raise_lost(const WhTenant *tenant, const char *subject)
+			pg_attribute_noreturn();
 static void end_snapshot(WhPool *pool);
 static void drop_lease(WhLease *lease);
 
@@ -261,6 +263,8 @@ set_snapshot(WhConn *conn, const WhTenant *tenant, const char *endpoint,
 
 	if (current->exporter == NULL)
 		export_snapshot(current, tenant, endpoint, subject);
+	else if (!wh_conn_is_quiet(current->exporter->conn))
+		raise_lost(tenant, subject);
 	session->snapshot = current->snapshot;
 	session->as_of = current->as_of;
 }
@@ -289,6 +293,20 @@ export_snapshot(WhPool *pool, const WhTenant *tenant, const char *endpoint,
 	pool->as_of = wh_conn_session(lease->conn)->as_of;
 	MemoryContextSetParent(lease->context, pool->context);
 	pool->exporter = lease;
+}
+
+/*
+ * Another snapshot would not be the one that others were read under.
+ */
+static void
+raise_lost(const WhTenant *tenant, const char *subject)
+{
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("shared snapshot of tenant \"%s\" is lost", tenant->name),
+			 errdetail("%s\nThe tenant ended the connection that kept it.", subject),
+			 errhint("Refresh all templates of the tenant's day again.")));
 }
 
 static void
