@@ -210,6 +210,8 @@ wh_delta_rest(WhDelta *delta)
 WhDeltaSize
 wh_delta_size(const WhDelta *delta)
 {
+	if (delta->unmatched == 0)
+		return WH_DELTA_FITS;
 	if (MemoryContextMemAllocated(delta->memory, true) > (Size) wh_delta_memory * 1024)
 		return WH_DELTA_MEMORY;
 

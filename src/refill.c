@@ -30,6 +30,7 @@
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/predicate.h"
 #include "storage/smgr.h"
 #include "utils/memutils.h"
 #include "utils/relcache.h"
@@ -159,6 +160,7 @@ renew(WhRefill *refill)
 {
 	Oid			toastid = refill->rel->rd_rel->reltoastrelid;
 
+	CheckTableForSerializableConflictIn(refill->rel);
 	wh_new_storage(refill->rel);
 	pgstat_count_truncate(refill->rel);
 	if (OidIsValid(toastid))
@@ -196,6 +198,7 @@ build(WhRefill *refill, Relation rel, Relation index)
 {
 	IndexInfo  *info;
 
+	TransferPredicateLocksToHeapRelation(index);
 	wh_new_storage(index);
 	info = BuildIndexInfo(index);
 	info->ii_Concurrent = true;
