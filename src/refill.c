@@ -37,9 +37,9 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "flat.h"
 #include "lock.h"
 #include "refill.h"
-#include "rows.h"
 
 static void renew(WhRefill *refill);
 static void renew_toast(WhRefill *refill, Oid toastid);
@@ -123,7 +123,7 @@ wh_refill_undo(WhRefill *refill, Tuplestorestate *spool)
 	{
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_puttuple(spool,
-							wh_row_flat(ExecFetchSlotHeapTuple(slot, false, NULL),
+							wh_flat_row(ExecFetchSlotHeapTuple(slot, false, NULL),
 										RelationGetDescr(rel)));
 		MemoryContextReset(row);
 	}
