@@ -56,7 +56,8 @@ def sample_memory(postmaster, backend, known, stop, answer):
 
 def peak_memory_kb(connection, action):
     """Run an action; return the largest private memory of any process at it."""
-    postmaster = open(servers.SCRATCH + "/warehouse/postmaster.pid", encoding="ascii").readline().strip()
+    with open(servers.SCRATCH + "/warehouse/postmaster.pid", encoding="ascii") as file:
+        postmaster = file.readline().strip()
     backend = str(connection.info.backend_pid)
     stop, (here, there) = context.Event(), context.Pipe()
     sampler = context.Process(target=sample_memory,
@@ -113,9 +114,9 @@ def wal_bytes(connection, since):
 
 
 def wal_by_relation(connection, since, relation):
-    """Split the WAL since a position into a relation's (its toast and indexes
-    included) and the rest.  What the server writes of its own accord is
-    neither."""
+    """Split the bytes of WAL since a position into a relation's, its toast and
+    indexes included, and the rest.  What the server writes of its own accord
+    is neither."""
     files = {row["file"] for row in servers.execute(connection, f"""
         WITH heap AS (SELECT oid, reltoastrelid FROM pg_class WHERE oid = '{relation}'::regclass),
              both AS (SELECT oid FROM heap UNION SELECT reltoastrelid FROM heap)
@@ -130,12 +131,10 @@ def wal_by_relation(connection, since, relation):
     ours = rest = 0
     for line in dump.stdout.splitlines():
         record = re.match(r"rmgr: (\S+)\s+len \(rec/tot\):\s*\d+/\s*(\d+)", line)
-        if not record or record[1] in ("XLOG", "Standby"):
-            if not (record and "FPI" in line):
-                continue
-        touched = set(re.findall(r"rel \d+/\d+/(\d+)", line))
-        if touched & files:
+        if not record:
+            continue
+        if files & set(re.findall(r"rel \d+/\d+/(\d+)", line)):
             ours += int(record[2])
-        else:
+        elif record[1] not in ("XLOG", "Standby"):
             rest += int(record[2])
-    return ours, rest
+    return {"slice": ours, "rest": rest}

@@ -24,8 +24,8 @@ class NotBuilt(Exception):
     """The product says that it cannot do this yet."""
 
 
-def conninfo(port=TENANT_PORT):
-    return f"host=127.0.0.1 port={port} dbname=t1 user=reader sslmode=disable"
+def conninfo(port=TENANT_PORT, database="t1"):
+    return f"host=127.0.0.1 port={port} dbname={database} user=reader sslmode=disable"
 
 
 def by_dblink(query, connect_to):
@@ -129,7 +129,7 @@ class Variants:
 
         mode = "CONCURRENTLY " if what.startswith("concurrently") else ""
         return prepare, lambda: execute(
-            self.boss, f"REFRESH MATERIALIZED VIEW {mode}{relation}") and None
+            self.boss, f"REFRESH MATERIALIZED VIEW {mode}{relation}")
 
     def shows_food(self, relation):
         probe = "SELECT price FROM {} WHERE id = 100"
@@ -145,7 +145,7 @@ class Variants:
                 self.create_rival(relation, f"SELECT * FROM rival.fdw_{fetch_size}_{size}", suffix)
 
         return prepare, lambda: execute(
-            self.boss, f"REFRESH MATERIALIZED VIEW {relation}") and None
+            self.boss, f"REFRESH MATERIALIZED VIEW {relation}")
 
     def pipe(self, size, suffix):
         """psql | psql: create, COPY FREEZE and index in one transaction."""
@@ -169,17 +169,23 @@ class Variants:
 
     def sink(self, size, _):
         sql = f"SELECT bench_sink('{conninfo()}', 'SELECT * FROM src_{size}')"
-        return (lambda: self.source.show("food")), (lambda: execute(self.boss, sql) and None)
+
+        def run():
+            execute(self.boss, sql)
+
+        return (lambda: self.source.show("food")), run
 
     # -------------------------------------------------------------- ours
 
     def ours(self, what, size, suffix):
-        """first fill, refill, unchanged, or one of the patterns, where the
-        product chooses the method itself."""
+        """first fill, refill, unchanged (inline), or one of the patterns, where
+        the product chooses the method itself."""
         template = f"{size}_{suffix}"
+        parallel = 0 if what.endswith("inline") else None
 
         def load(day=FIRST_DAY, method=None):
-            return reported(refresh(self.owner, template, day=day, method=method))
+            return reported(refresh(self.owner, template, day=day, method=method,
+                                    parallel=parallel))
 
         if what == "first fill":
             def new_day():
@@ -195,7 +201,7 @@ class Variants:
 
             return prepare, lambda: load(CHANGED_DAY)
 
-        method = "delta" if what == "unchanged" else "refill"
+        method = "refill" if what == "refill" else "delta"
 
         def present():
             self.source.show("food")
