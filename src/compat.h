@@ -33,6 +33,24 @@
 #define wh_class_ownercheck(oid, role) pg_class_ownercheck(oid, role)
 #endif
 
+/*
+ * Files were relfilenodes before 16.  The relation's own header is utils/rel.h,
+ * and that of index entries executor/executor.h.
+ */
+#if PG_VERSION_NUM >= 160000
+#define wh_new_storage(rel) \
+	RelationSetNewRelfilenumber(rel, (rel)->rd_rel->relpersistence)
+#define wh_storage_subid(rel) ((rel)->rd_newRelfilelocatorSubid)
+#define wh_insert_index_tuples(info, slot, estate) \
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, false)
+#else
+#define wh_new_storage(rel) \
+	RelationSetNewRelfilenode(rel, (rel)->rd_rel->relpersistence)
+#define wh_storage_subid(rel) ((rel)->rd_newRelfilenodeSubid)
+#define wh_insert_index_tuples(info, slot, estate) \
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL)
+#endif
+
 /* Since 17 a background worker may connect as a role without LOGIN. */
 #define wh_worker_needs_login (PG_VERSION_NUM < 170000)
 

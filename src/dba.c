@@ -57,6 +57,7 @@ PG_FUNCTION_INFO_V1(wh_run_refresh);
 
 static void get_request(FunctionCallInfo fcinfo, WhRequest *request);
 static void check_not_built(FunctionCallInfo fcinfo);
+static WhMethod forced_method(FunctionCallInfo fcinfo);
 static void not_built(const char *what);
 static OnError get_on_error(FunctionCallInfo fcinfo);
 static char *text_argument(FunctionCallInfo fcinfo, int arg);
@@ -91,6 +92,7 @@ wh_refresh(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
+	request.method = forced_method(fcinfo);
 	units = wh_units(&request, true);
 	foreach(lc, units)
 	{
@@ -146,6 +148,7 @@ wh_plan(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
+	request.method = forced_method(fcinfo);
 	foreach(lc, wh_units(&request, false))
 		put_plan(rsinfo, ++seq, (const WhUnit *) lfirst(lc));
 	wh_role_leave(&caller);
@@ -235,7 +238,6 @@ get_request(FunctionCallInfo fcinfo, WhRequest *request)
 static void
 check_not_built(FunctionCallInfo fcinfo)
 {
-	const char *method = text_argument(fcinfo, ARG_METHOD);
 	int			parallel = PG_ARGISNULL(ARG_PARALLEL) ? 0 : PG_GETARG_INT32(ARG_PARALLEL);
 
 	if (parallel < 0 || parallel > 1000)
@@ -245,24 +247,33 @@ check_not_built(FunctionCallInfo fcinfo)
 	if (parallel > 0)
 		not_built("parallel > 0");
 
-	if (method != NULL)
-	{
-		if (strcmp(method, "delta") == 0 || strcmp(method, "upsert") == 0 ||
-			strcmp(method, "live") == 0 || strcmp(method, "first_fill") == 0 ||
-			strcmp(method, "refill") == 0)
-			not_built("forcing a method");
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown method \"%s\"", method),
-				 errhint("Leave it out: the method is chosen per unit.")));
-	}
-
 	if (!PG_ARGISNULL(ARG_PROVE) && PG_GETARG_BOOL(ARG_PROVE))
 		not_built("prove");
 	if (!PG_ARGISNULL(ARG_CONSISTENT) && PG_GETARG_BOOL(ARG_CONSISTENT))
 		not_built("consistent");
 	if (!PG_ARGISNULL(ARG_ACCEPT_SHRINK) && PG_GETARG_BOOL(ARG_ACCEPT_SHRINK))
 		not_built("accept_shrink");
+}
+
+/*
+ * Read the method that the caller wants, if any.
+ */
+static WhMethod
+forced_method(FunctionCallInfo fcinfo)
+{
+	const char *word = text_argument(fcinfo, ARG_METHOD);
+	WhMethod	method = word == NULL ? WH_CHOOSE : wh_method_parse(word);
+
+	if (word == NULL || method != WH_CHOOSE)
+		return method;
+
+	if (strcmp(word, "upsert") == 0 || strcmp(word, "live") == 0)
+		not_built("forcing this method");
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown method \"%s\"", word),
+			 errdetail("It is one of first_fill, delta and refill."),
+			 errhint("Leave it out: the method is chosen per unit.")));
 }
 
 static void

@@ -19,6 +19,7 @@ int			wh_no_progress_timeout = 60000;
 int			wh_run_timeout = 0;
 int			wh_lock_deadline = 30000;
 int			wh_lock_retry = 20;
+int			wh_delta_memory = 64 * 1024;
 
 static void define_duration(const char *name, const char *what, const char *more,
 							int *value, int normal, int least);
@@ -64,6 +65,13 @@ wh_guc_define(void)
 					"Sets the first pause between two tries for a lock.",
 					"Doubled after each try, up to 200 ms.",
 					&wh_lock_retry, 20, 1);
+	DefineCustomIntVariable("pg_warehouse.delta_memory",
+							"Sets the memory in which a refresh matches rows that come in another order than they are stored.",
+							"A refresh that needs more writes the relation anew.",
+							&wh_delta_memory,
+							64 * 1024, 1024, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("pg_warehouse");
 }

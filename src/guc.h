@@ -12,6 +12,7 @@ extern int	wh_no_progress_timeout; /* ms */
 extern int	wh_run_timeout;		/* ms; 0: none */
 extern int	wh_lock_deadline;	/* ms */
 extern int	wh_lock_retry;		/* ms */
+extern int	wh_delta_memory;	/* kB */
 
 extern void wh_guc_define(void);
 

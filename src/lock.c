@@ -42,6 +42,8 @@ static char *relation_name(Oid relid);
 static void begin(Patience *patience, const char *what,
 				  const char *holders);
 static double elapsed_ms(const Patience *patience);
+static bool try_all(List *relids);
+static bool pause_again(Patience *patience);
 static void pause_or_give_up(Patience *patience);
 
 /*
@@ -87,6 +89,24 @@ wh_lock_relation(Oid relid, const char *what)
 		pause_or_give_up(&patience);
 
 	return elapsed_ms(&patience);
+}
+
+/*
+ * Take AccessExclusiveLock on several relations at once; see lock.h.
+ */
+bool
+wh_lock_relations(List *relids, double *ms)
+{
+	Patience	patience;
+	bool		locked;
+
+	begin(&patience, NULL, NULL);
+	while (!(locked = try_all(relids)) && pause_again(&patience))
+	{
+	}
+	*ms = elapsed_ms(&patience);
+
+	return locked;
 }
 
 /*
@@ -178,23 +198,41 @@ elapsed_ms(const Patience *patience)
 }
 
 /*
- * Sleep before the next try, interruptible; throw when the deadline has
+ * Try once for all, holding none while others are missing.
+ */
+static bool
+try_all(List *relids)
+{
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessExclusiveLock))
+			break;
+		n++;
+	}
+	if (n == list_length(relids))
+		return true;
+
+	while (n-- > 0)
+		UnlockRelationOid(list_nth_oid(relids, n), AccessExclusiveLock);
+
+	return false;
+}
+
+/*
+ * Sleep before the next try, interruptible; false when the deadline has
  * passed.
  */
-static void
-pause_or_give_up(Patience *patience)
+static bool
+pause_again(Patience *patience)
 {
 	static uint32 wait_event = 0;
 	double		left = wh_lock_deadline - elapsed_ms(patience);
 
 	if (left <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("could not lock %s", patience->what),
-				 errdetail("Other sessions have held it for %d ms (pg_warehouse.lock_deadline).",
-						   wh_lock_deadline),
-				 errhint("Nothing was changed; run it again. Who holds it: SELECT pid, mode FROM pg_locks WHERE granted AND %s;",
-						 patience->holders)));
+		return false;
 
 	if (wait_event == 0)
 		wait_event = wh_wait_event("WarehouseLock");
@@ -206,4 +244,24 @@ pause_or_give_up(Patience *patience)
 	CHECK_FOR_INTERRUPTS();
 
 	patience->pause = Min(patience->pause * 2, LONGEST_PAUSE);
+
+	return true;
+}
+
+/*
+ * The same, but throw when the deadline has passed.
+ */
+static void
+pause_or_give_up(Patience *patience)
+{
+	if (pause_again(patience))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("could not lock %s", patience->what),
+			 errdetail("Other sessions have held it for %d ms (pg_warehouse.lock_deadline).",
+					   wh_lock_deadline),
+			 errhint("Nothing was changed; run it again. Who holds it: SELECT pid, mode FROM pg_locks WHERE granted AND %s;",
+					 patience->holders)));
 }

@@ -6,6 +6,8 @@
 #ifndef WH_LOCK_H
 #define WH_LOCK_H
 
+#include "nodes/pg_list.h"
+
 /*
  * Take the object lock of "key" in a ledger table of _wh until the end of the
  * transaction; false at once when another session has it.  No SQL statement
@@ -20,6 +22,12 @@ extern bool wh_lock_key_try(const char *ledger, const char *key);
  */
 extern double wh_lock_key(const char *ledger, const char *key, const char *what);
 extern double wh_lock_relation(Oid relid, const char *what);
+
+/*
+ * The same for several relations at once, by OID; false when lock_deadline has
+ * passed.  "ms" says how long it took either way.
+ */
+extern bool wh_lock_relations(List *relids, double *ms);
 
 /*
  * Bound the locks that DDL takes by itself: lock_timeout is lock_deadline

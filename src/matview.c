@@ -21,6 +21,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -47,17 +48,22 @@ typedef struct Target
 	const WhPeriod *period;
 	char	   *schema;
 	char	   *name;
+	const WhLoadRules *rules;	/* NULL: only the text is asked for */
 	Oid			relid;			/* InvalidOid: not there yet */
 	bool		populated;
+	int64		rows;			/* stored, as the ledger says */
 } Target;
 
 static bool schema_exists(const WhTenant *tenant);
-static void find_target(Target *target, int64 *rows_before);
+static void find_target(Target *target);
+static void find_and_lock_target(Target *target);
 static void check_ours(Target *target, const WhSlice *slice);
 static void load(const Target *target, WhMatviewResult *result);
-static void create_and_fill(const Target *target);
-static double refill(const Target *target);
-static double replace(const Target *target);
+static void check_method(const Target *target, WhMethod fitting);
+static void create(const Target *target, WhLoaded *loaded);
+static void fill(const Target *target, const char *name, WhLoaded *loaded);
+static void refresh(const Target *target, WhLoaded *loaded);
+static void replace(const Target *target, WhLoaded *loaded);
 static bool columns_fit(const Target *target);
 static char *definition(const Target *target, const char *name);
 static void create_indexes(const Target *target);
@@ -88,18 +94,20 @@ wh_matview_schema(const WhTenant *tenant)
  */
 void
 wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
-				const WhPeriod *period, WhMatviewResult *result)
+				const WhPeriod *period, const WhLoadRules *rules,
+				WhMatviewResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Target		target = {tmpl, tenant, period, NULL, NULL, InvalidOid, false};
+	Target		target = {.tmpl = tmpl, .tenant = tenant, .period = period};
 	int			nestlevel = wh_lock_bound();
 
+	target.rules = rules;
 	if (!schema_exists(tenant))
 		wh_matview_schema(tenant);
-	find_target(&target, &result->rows_before);
 
 	PG_TRY();
 	{
+		find_and_lock_target(&target);
 		load(&target, result);
 	}
 	PG_CATCH();
@@ -118,7 +126,7 @@ char *
 wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,
 			   const WhPeriod *period)
 {
-	Target		target = {tmpl, tenant, period, NULL, NULL, InvalidOid, false};
+	Target		target = {.tmpl = tmpl, .tenant = tenant, .period = period};
 
 	target.schema = tenant->schema;
 
@@ -167,7 +175,7 @@ schema_exists(const WhTenant *tenant)
  * ledger knows where a slice is; names only say where a new one goes.
  */
 static void
-find_target(Target *target, int64 *rows_before)
+find_target(Target *target)
 {
 	const WhSlice *slice = wh_slice_find(target->tmpl->name,
 										 target->tenant->name,
@@ -189,7 +197,29 @@ find_target(Target *target, int64 *rows_before)
 	if (OidIsValid(target->relid))
 		check_ours(target, slice);
 
-	*rows_before = target->populated ? slice->row_count : 0;
+	target->rows = target->populated ? slice->row_count : 0;
+}
+
+/*
+ * Find it, and see to it that it is still the same once it is locked.  The
+ * lock lets readers through and waits, until lock_timeout, for a REFRESH.
+ */
+static void
+find_and_lock_target(Target *target)
+{
+	Oid			locked = InvalidOid;
+
+	for (;;)
+	{
+		find_target(target);
+		if (target->relid == locked)
+			return;
+		if (OidIsValid(locked))
+			UnlockRelationOid(locked, RowExclusiveLock);
+		locked = target->relid;
+		if (OidIsValid(locked))
+			LockRelationOid(locked, RowExclusiveLock);
+	}
 }
 
 /*
@@ -242,35 +272,27 @@ check_ours(Target *target, const WhSlice *slice)
 static void
 load(const Target *target, WhMatviewResult *result)
 {
-	const WhFetched *fetched;
+	WhLoaded   *loaded = &result->loaded;
 	instr_time	begun;
 	instr_time	elapsed;
 
 	INSTR_TIME_SET_CURRENT(begun);
-	wh_fetched_reset();
 
-	result->method = target->populated ? "refill" : "first_fill";
 	if (!OidIsValid(target->relid))
-		create_and_fill(target);
+		create(target, loaded);
 	else if (columns_fit(target))
-		result->lock_ms = refill(target);
+		refresh(target, loaded);
 	else
 	{
-		result->lock_ms = replace(target);
+		replace(target, loaded);
 		result->replaced = true;
 	}
-	ddl("ANALYZE", target->schema, target->name, "");
 
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, begun);
 
-	fetched = wh_fetched_latest();
-	if (fetched == NULL)
-		elog(ERROR, "nothing was fetched for \"%s.%s\"",
-			 target->schema, target->name);
-	result->fetched = *fetched;
 	result->load_ms = Max(INSTR_TIME_GET_MILLISEC(elapsed) -
-						  fetched->fetch_ms - result->lock_ms, 0);
+						  loaded->fetched.fetch_ms - loaded->lock_ms, 0);
 	result->schema = target->schema;
 	result->name = target->name;
 	result->size_bytes =
@@ -279,27 +301,74 @@ load(const Target *target, WhMatviewResult *result)
 															  false)));
 }
 
+/*
+ * Throw 55000 when a method was forced that cannot serve here.
+ */
 static void
-create_and_fill(const Target *target)
+check_method(const Target *target, WhMethod fitting)
 {
-	wh_ddl(definition(target, target->name));
-	ddl("REFRESH MATERIALIZED VIEW", target->schema, target->name, "");
-	create_indexes(target);
-	grant_to_reader(target);
+	WhMethod	forced = target->rules->method;
+
+	if (forced == WH_CHOOSE || forced == fitting)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("method \"%s\" cannot serve %s",
+					wh_method_name(forced), what(target)),
+			 errdetail("Tenant \"%s\", template \"%s\", day %s: it needs method \"%s\".",
+					   target->tenant->name, target->tmpl->name,
+					   wh_date_text(target->period->start),
+					   wh_method_name(fitting)),
+			 errhint("Leave method out: it is chosen per unit.")));
 }
 
 /*
- * Fill the relation anew; returns the milliseconds that its lock took.  The
- * old rows stay where they are until the last new one has arrived.
+ * Make the relation and fill it, indexes afterwards.
  */
-static double
-refill(const Target *target)
+static void
+create(const Target *target, WhLoaded *loaded)
 {
-	double		lock_ms = wh_lock_relation(target->relid, what(target));
+	check_method(target, WH_FIRST_FILL);
+	fill(target, target->name, loaded);
+	create_indexes(target);
+	grant_to_reader(target);
+	ddl("ANALYZE", target->schema, target->name, "");
+}
 
-	ddl("REFRESH MATERIALIZED VIEW", target->schema, target->name, "");
+/*
+ * Create a relation of that name and fill it while nobody else can see it.
+ */
+static void
+fill(const Target *target, const char *name, WhLoaded *loaded)
+{
+	Relation	rel;
 
-	return lock_ms;
+	wh_ddl(definition(target, name));
+	rel = relation_open(get_relname_relid(name,
+										  get_namespace_oid(target->schema, false)),
+						AccessExclusiveLock);
+	wh_load_new(rel, target->tmpl, target->tenant, target->period, loaded);
+	relation_close(rel, NoLock);
+}
+
+/*
+ * Load the relation that is there.
+ */
+static void
+refresh(const Target *target, WhLoaded *loaded)
+{
+	Relation	rel;
+
+	if (!target->populated)
+		check_method(target, WH_FIRST_FILL);
+	else if (target->rules->method == WH_FIRST_FILL)
+		check_method(target, WH_DELTA);
+
+	rel = relation_open(target->relid, NoLock);
+	wh_load_again(rel, target->tmpl, target->tenant, target->period,
+				  target->rules, target->rows, loaded);
+	relation_close(rel, NoLock);
 }
 
 /*
@@ -308,24 +377,26 @@ refill(const Target *target)
  * is locked only after the last byte.  The old one's index names are free
  * once it is gone, so indexes come last; those that people added go with it.
  */
-static double
-replace(const Target *target)
+static void
+replace(const Target *target, WhLoaded *loaded)
 {
 	const WhPublished *view = wh_published_find(target->tmpl->name,
 												target->tenant->name);
 	char	   *fresh = wh_bounded_name(psprintf("%s.new", target->name));
 	char	   *aside = wh_bounded_name(psprintf("%s.old", target->name));
 	WhKept	   *kept;
-	double		lock_ms;
 
+	check_method(target, WH_REFILL);
 	wh_kept_check_dependents(target->relid,
 							 view ? wh_published_relid(view) : InvalidOid,
 							 what(target));
 
-	wh_ddl(definition(target, fresh));
-	ddl("REFRESH MATERIALIZED VIEW", target->schema, fresh, "");
+	fill(target, fresh, loaded);
+	loaded->method = WH_REFILL;
+	loaded->reason = "the template's columns changed";
+	loaded->counts.deleted = target->rows;
 
-	lock_ms = wh_lock_relation(target->relid, what(target));
+	loaded->lock_ms = wh_lock_relation(target->relid, what(target));
 	kept = wh_kept(target->relid, target->tmpl->columns);
 	ddl("ALTER MATERIALIZED VIEW", target->schema, target->name,
 		psprintf("RENAME TO %s", quote_identifier(aside)));
@@ -338,8 +409,7 @@ replace(const Target *target)
 	wh_kept_restore(kept,
 					get_relname_relid(target->name,
 									  get_namespace_oid(target->schema, false)));
-
-	return lock_ms;
+	ddl("ANALYZE", target->schema, target->name, "");
 }
 
 /*

@@ -5,18 +5,15 @@
 #ifndef WH_MATVIEW_H
 #define WH_MATVIEW_H
 
-#include "fetch.h"
+#include "load.h"
 
 typedef struct WhMatviewResult
 {
-	const char *method;			/* first_fill, refill */
+	WhLoaded	loaded;
 	char	   *schema;
 	char	   *name;
-	WhFetched	fetched;
-	int64		rows_before;	/* rows the old contents had */
 	int64		size_bytes;		/* as loaded, with toast and indexes */
 	double		load_ms;
-	double		lock_ms;
 	bool		replaced;		/* a relation with other columns took its
 								 * place */
 } WhMatviewResult;
@@ -30,10 +27,12 @@ extern void wh_matview_schema(const WhTenant *tenant);
 /*
  * Bring the slice's materialized view to the source's present content:
  * created when missing, with indexes, grants and ANALYZE.  A relation of that
- * name that is not ours is 42710.  Caller: owner, pair's object lock held.
+ * name that is not ours is 42710, a forced method that does not fit 55000.
+ * Caller: owner, pair's object lock held.
  */
 extern void wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
-							const WhPeriod *period, WhMatviewResult *result);
+							const WhPeriod *period, const WhLoadRules *rules,
+							WhMatviewResult *result);
 
 /* The CREATE MATERIALIZED VIEW statement, for _wh.wh_plan(). */
 extern char *wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,

@@ -29,17 +29,18 @@
 #define LOCKS_PER_MATVIEW 4
 
 /* The views of one template, and whether all of them are up to date. */
-typedef struct Publication
+typedef struct Showing
 {
 	const WhTemplate *tmpl;
 	bool		ok;
-} Publication;
+} Showing;
 
 static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
 					  const WhTenant *tenant, TimestampTz now);
 static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day);
 static void check_days(const WhRequest *request, TimestampTz now);
 static void check_locks(List *units);
+static void set_rules(List *units, WhMethod method, bool one_transaction);
 static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
 						 DateADT day, DateADT today);
 static const char *reason_to_skip(const WhUnit *unit);
@@ -119,6 +120,7 @@ wh_units(const WhRequest *request, bool one_transaction)
 
 	if (one_transaction)
 		check_locks(units);
+	set_rules(units, request->method, one_transaction);
 
 	return units;
 }
@@ -185,7 +187,7 @@ wh_publish(List *templates)
 
 	foreach(lc, templates)
 	{
-		Publication work = {(const WhTemplate *) lfirst(lc), true};
+		Showing work = {(const WhTemplate *) lfirst(lc), true};
 		WhRun		run = {0};
 
 		run.template_name = work.tmpl->name;
@@ -335,10 +337,37 @@ check_locks(List *units)
 				 errhint("CALL _wh.run_refresh(...) commits each unit; or raise max_locks_per_transaction.")));
 }
 
+/*
+ * Say how the units may be loaded.  A refill locks readers out until the
+ * commit, so it is not for a unit that others follow in its transaction.
+ */
+static void
+set_rules(List *units, WhMethod method, bool one_transaction)
+{
+	bool		forced = method == WH_REFILL && list_length(units) == 1;
+	ListCell   *lc;
+
+	if (one_transaction && method == WH_REFILL && list_length(units) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot refill %d slices in one transaction",
+						list_length(units)),
+				 errdetail("Each would lock its readers out until the last one is loaded."),
+				 errhint("CALL _wh.run_refresh(...) commits each unit; or refill one slice at a time.")));
+
+	foreach(lc, units)
+	{
+		WhUnit	   *unit = (WhUnit *) lfirst(lc);
+
+		unit->rules.method = method;
+		unit->rules.may_refill = !one_transaction || forced;
+	}
+}
+
 static WhUnit *
 make_unit(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day, DateADT today)
 {
-	WhUnit	   *unit = (WhUnit *) palloc(sizeof(WhUnit));
+	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
 
 	unit->tmpl = tmpl;
 	unit->tenant = tenant;
@@ -381,6 +410,7 @@ load_unit(WhRun *run, void *arg)
 {
 	const WhUnit *unit = (const WhUnit *) arg;
 	WhMatviewResult result = {0};
+	const WhLoaded *loaded = &result.loaded;
 	WhSlice		slice = {0};
 
 	if (wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start) != NULL &&
@@ -389,18 +419,21 @@ load_unit(WhRun *run, void *arg)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("refreshing a rolled-up day is not built yet")));
 
-	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &result);
+	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &unit->rules,
+					&result);
 
 	run->status = "loaded";
-	run->method = result.method;
-	run->rows_extracted = result.fetched.rows;
-	run->rows_inserted = result.fetched.rows;
-	run->rows_deleted = result.rows_before;
-	run->bytes = result.fetched.bytes;
-	run->fetch_ms = result.fetched.fetch_ms;
+	run->method = wh_method_name(loaded->method);
+	run->choice = loaded->reason;
+	run->rows_extracted = loaded->fetched.rows;
+	run->rows_inserted = loaded->counts.inserted;
+	run->rows_deleted = loaded->counts.deleted;
+	run->rows_unchanged = loaded->counts.unchanged;
+	run->bytes = loaded->fetched.bytes;
+	run->fetch_ms = loaded->fetched.fetch_ms;
 	run->load_ms = result.load_ms;
-	run->lock_ms = result.lock_ms;
-	run->as_of = result.fetched.as_of;
+	run->lock_ms = loaded->lock_ms;
+	run->as_of = loaded->fetched.as_of;
 
 	slice.template_name = unit->tmpl->name;
 	slice.tenant_name = unit->tenant->name;
@@ -408,11 +441,11 @@ load_unit(WhRun *run, void *arg)
 	slice.relation_schema = result.schema;
 	slice.relation_name = result.name;
 	slice.state = "loaded";
-	slice.row_count = result.fetched.rows;
+	slice.row_count = loaded->fetched.rows;
 	slice.size_bytes = result.size_bytes;
-	slice.as_of = result.fetched.as_of;
+	slice.as_of = loaded->fetched.as_of;
 	slice.last_refresh = GetCurrentTimestamp();
-	slice.method = unconstify(char *, result.method);
+	slice.method = unconstify(char *, run->method);
 	slice.run_id = run->run_id;
 	slice.template_version = unit->tmpl->version;
 	wh_slice_put(&slice);
@@ -421,7 +454,7 @@ load_unit(WhRun *run, void *arg)
 static void
 publish_template(WhRun *run, void *arg)
 {
-	Publication *work = (Publication *) arg;
+	Showing *work = (Showing *) arg;
 
 	run->status = "loaded";
 	work->ok = wh_unionview_all(work->tmpl);

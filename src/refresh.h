@@ -5,6 +5,7 @@
 #ifndef WH_REFRESH_H
 #define WH_REFRESH_H
 
+#include "load.h"
 #include "nodes/pg_list.h"
 #include "run.h"
 #include "template.h"
@@ -22,6 +23,7 @@ typedef struct WhRequest
 	DateADT		to;				/* inclusive */
 	bool		newest_first;
 	bool		missing_only;	/* leave out what is loaded and final */
+	WhMethod	method;			/* forced, or WH_CHOOSE */
 } WhRequest;
 
 /* One piece of work: one transaction, one row of the log. */
@@ -31,6 +33,7 @@ typedef struct WhUnit
 	const WhTenant *tenant;
 	WhPeriod	period;
 	bool		begun;			/* the day has begun in the tenant's zone */
+	WhLoadRules rules;
 } WhUnit;
 
 /*
@@ -45,7 +48,8 @@ extern void wh_request_resolve(WhRequest *request, const char *template_name,
  * List the units of a request.  Throws 22008 for a day that has begun
  * nowhere, 22023 for a range the wrong way round, 54000 for more days, or more
  * locks in one transaction, than fit.  "one_transaction" says that all of them
- * will run in the caller's.
+ * will run in the caller's: then none may be refilled, unless it is the only
+ * one and that was asked for (55000 where it is not).
  */
 extern List *wh_units(const WhRequest *request, bool one_transaction);
 

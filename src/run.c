@@ -61,7 +61,7 @@ wh_run_finish(const WhRun *run)
 {
 	const ErrorData *error = run->error;
 	bool		loaded = strcmp(run->status, "loaded") == 0;
-	WhArg		args[19];
+	WhArg		args[20];
 	int			n = 0;
 
 	args[n++] = wh_int8(run->run_id);
@@ -84,6 +84,7 @@ wh_run_finish(const WhRun *run)
 	args[n++] = wh_text(error ? error->message : run->reason);
 	args[n++] = wh_text(error ? error->detail : NULL);
 	args[n++] = wh_text(error ? error->hint : NULL);
+	args[n++] = wh_text(loaded ? run->choice : NULL);
 
 	(void) wh_ledger("UPDATE _wh.extract_runs SET status = $2,"
 					 " run_finished_at = $3, rows_extracted = $4,"
@@ -92,7 +93,8 @@ wh_run_finish(const WhRun *run)
 					 " fetch_ms = $11, load_ms = $12, lock_ms = $13,"
 					 " method = $14, sqlstate = $15, error_category = $16,"
 					 " error_message = $17, error_detail = $18,"
-					 " error_hint = $19"
+					 " error_hint = $19, context = CASE WHEN $20 IS NOT NULL"
+					 " THEN pg_catalog.jsonb_build_object('reason', $20) END"
 					 " WHERE run_id OPERATOR(pg_catalog.=) $1",
 					 args, n);
 }

@@ -22,6 +22,7 @@ typedef struct WhRun
 	const char *status;			/* loaded, failed, skipped */
 	const char *reason;			/* why skipped; NULL else */
 	const char *method;			/* first_fill, refill, ... or NULL */
+	const char *choice;			/* why that method; NULL: not told */
 	int64		rows_extracted;
 	int64		rows_inserted;
 	int64		rows_updated;

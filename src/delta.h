@@ -1,0 +1,61 @@
+/*
+ * delta.h
+ *		Write only the difference between a relation and the rows that arrive.
+ */
+#ifndef WH_DELTA_H
+#define WH_DELTA_H
+
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+typedef struct WhDelta WhDelta;
+
+/* Does what is unmatched stay within its bounds? */
+typedef enum WhDeltaSize
+{
+	WH_DELTA_FITS,
+	WH_DELTA_MANY_ROWS,			/* rewriting the relation would be faster */
+	WH_DELTA_MEMORY				/* more than pg_warehouse.delta_memory */
+} WhDeltaSize;
+
+typedef struct WhDeltaCounts
+{
+	int64		inserted;
+	int64		deleted;
+	int64		unchanged;
+} WhDeltaCounts;
+
+/*
+ * Begin in CurrentMemoryContext, with a snapshot taken now.  The caller holds
+ * RowExclusiveLock and has seen that the relation is ours and populated.
+ * More than "many" unmatched rows are WH_DELTA_MANY_ROWS.
+ */
+extern WhDelta *wh_delta_begin(Relation rel, int64 many);
+
+/* Take one row that arrived; it is copied where it is kept. */
+extern void wh_delta_row(WhDelta *delta, Datum *values, bool *isnull);
+
+/*
+ * Go through the stored rows that are left after the last row has arrived;
+ * false when that stopped because a bound was passed: call it again.
+ */
+extern bool wh_delta_rest(WhDelta *delta);
+
+extern WhDeltaSize wh_delta_size(const WhDelta *delta);
+
+/*
+ * Forget what is unmatched: stored rows are deleted now, those that arrived
+ * wait on disk.  Rows that would have matched later are written once more.
+ */
+extern void wh_delta_make_room(WhDelta *delta);
+
+/* Apply the difference and end. */
+extern void wh_delta_apply(WhDelta *delta, WhDeltaCounts *counts);
+
+/*
+ * End without applying: hand over all rows that arrived so far, of which those
+ * found equal come from the relation.  Not after wh_delta_make_room().
+ */
+extern void wh_delta_give_up(WhDelta *delta, Tuplestorestate *spool);
+
+#endif							/* WH_DELTA_H */

@@ -1,0 +1,303 @@
+/*
+ * load.c
+ *		The ways that rows take from a tenant into one relation, and the choice
+ *		among them.
+ *
+ * No rows stored: a first fill.  Rows stored: a delta, which becomes a refill
+ * as soon as so much differs that writing everything is faster.  What has
+ * arrived by then is not asked for again: the rows found equal are in the
+ * relation, the others in the delta's window, and the stream goes on.
+ *
+ * A refill ends with a lock that stops readers until the commit, so it needs
+ * the caller's leave.  If it cannot have that lock, its rows become a delta
+ * after all.
+ */
+#include "postgres.h"
+
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "commands/matview.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "fill.h"
+#include "guc.h"
+#include "load.h"
+#include "refill.h"
+#include "rows.h"
+#include "settings.h"
+
+/* A refill gains nothing below so many differences, or this part of all. */
+#define FEW_ROWS 1000
+#define MANY_ROWS_PERCENT 10
+
+/* One load at work. */
+typedef struct Load
+{
+	Relation	rel;
+	const WhTemplate *tmpl;
+	const WhTenant *tenant;
+	const WhPeriod *period;
+	int64		stored;
+	bool		may_go_over;	/* from delta to refill */
+	MemoryContext context;
+	WhDelta    *delta;			/* NULL: rows go to refill.fill */
+	WhRefill	refill;
+	WhLoaded   *loaded;
+} Load;
+
+static const char *const method_names[] = {"", "first_fill", "delta", "refill"};
+
+static void fill_row(void *arg, Datum *values, bool *isnull);
+static void take_row(void *arg, Datum *values, bool *isnull);
+static void start(Load *load, const WhLoadRules *rules);
+static void keep_bounds(Load *load);
+static void go_over(Load *load, const char *reason);
+static void start_refill(Load *load);
+static void finish(Load *load);
+static void finish_refill(Load *load);
+static void apply_as_delta(Load *load);
+static void raise_not_locked(const Load *load) pg_attribute_noreturn();
+
+WhMethod
+wh_method_parse(const char *word)
+{
+	for (int i = WH_FIRST_FILL; i <= WH_REFILL; i++)
+		if (strcmp(word, method_names[i]) == 0)
+			return (WhMethod) i;
+
+	return WH_CHOOSE;
+}
+
+const char *
+wh_method_name(WhMethod method)
+{
+	return method_names[method];
+}
+
+/*
+ * Fill a relation for the first time; see load.h.
+ */
+void
+wh_load_new(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
+			const WhPeriod *period, WhLoaded *loaded)
+{
+	WhFill	   *fill = wh_fill_begin(rel, WH_FILL_NEW);
+
+	wh_fetch(tmpl, tenant, period, fill_row, fill, &loaded->fetched);
+	loaded->counts.inserted = wh_fill_end(fill);
+	SetMatViewPopulatedState(rel, true);
+	loaded->method = WH_FIRST_FILL;
+	loaded->reason = "no rows were stored";
+}
+
+/*
+ * Load a relation that is there; see load.h.
+ */
+void
+wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
+			  const WhPeriod *period, const WhLoadRules *rules, int64 stored,
+			  WhLoaded *loaded)
+{
+	Load		load = {0};
+	ErrorData  *error;
+
+	load.rel = rel;
+	load.tmpl = tmpl;
+	load.tenant = tenant;
+	load.period = period;
+	load.stored = stored;
+	load.context = CurrentMemoryContext;
+	load.loaded = loaded;
+	wh_check_outbound();
+
+	PG_TRY();
+	{
+		start(&load, rules);
+		wh_fetch(tmpl, tenant, period, take_row, &load, &loaded->fetched);
+		finish(&load);
+	}
+	PG_CATCH();
+	{
+		/* The subtransaction of the refill ends before ours can. */
+		MemoryContextSwitchTo(load.context);
+		error = CopyErrorData();
+		FlushErrorState();
+		wh_refill_cancel(&load.refill);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+}
+
+static void
+fill_row(void *arg, Datum *values, bool *isnull)
+{
+	wh_fill_row((WhFill *) arg, values, isnull);
+}
+
+static void
+take_row(void *arg, Datum *values, bool *isnull)
+{
+	Load	   *load = (Load *) arg;
+
+	if (load->delta == NULL)
+	{
+		wh_fill_row(load->refill.fill, values, isnull);
+		return;
+	}
+	wh_delta_row(load->delta, values, isnull);
+	keep_bounds(load);
+}
+
+/*
+ * Choose, before the first row.
+ */
+static void
+start(Load *load, const WhLoadRules *rules)
+{
+	WhLoaded   *loaded = load->loaded;
+
+	if (!load->rel->rd_rel->relispopulated)
+	{
+		loaded->method = WH_FIRST_FILL;
+		loaded->reason = "no rows were stored";
+		start_refill(load);
+	}
+	else if (rules->method == WH_REFILL)
+	{
+		loaded->method = WH_REFILL;
+		loaded->reason = "asked for";
+		start_refill(load);
+	}
+	else
+	{
+		loaded->method = WH_DELTA;
+		loaded->reason = rules->method == WH_DELTA ? "asked for" : "rows were stored";
+		load->may_go_over = rules->may_refill && rules->method == WH_CHOOSE;
+		load->delta = wh_delta_begin(load->rel, load->may_go_over ?
+									 Max(FEW_ROWS, load->stored * MANY_ROWS_PERCENT / 100) :
+									 PG_INT64_MAX);
+	}
+}
+
+/*
+ * Let the delta not grow without bounds.
+ */
+static void
+keep_bounds(Load *load)
+{
+	WhDeltaSize size = wh_delta_size(load->delta);
+	MemoryContext context;
+
+	if (size == WH_DELTA_FITS)
+		return;
+
+	context = MemoryContextSwitchTo(load->context);
+	if (load->may_go_over)
+		go_over(load, size == WH_DELTA_MEMORY ?
+				"differences passed pg_warehouse.delta_memory; the source was not read again" :
+				"more than 10 % of the rows differ; the source was not read again");
+	else
+	{
+		wh_delta_make_room(load->delta);
+		load->loaded->reason = "rows were stored; differences passed pg_warehouse.delta_memory where no refill could follow";
+	}
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Turn the delta into a refill in the middle of the stream.
+ */
+static void
+go_over(Load *load, const char *reason)
+{
+	Tuplestorestate *spool = wh_rows_spool(CurrentResourceOwner);
+
+	wh_delta_give_up(load->delta, spool);
+	load->delta = NULL;
+	load->loaded->method = WH_REFILL;
+	load->loaded->reason = reason;
+	start_refill(load);
+	wh_fill_spool(load->refill.fill, spool);
+}
+
+static void
+start_refill(Load *load)
+{
+	wh_refill_begin(&load->refill, load->rel);
+}
+
+/*
+ * Put what has arrived in its place, after the last row.
+ */
+static void
+finish(Load *load)
+{
+	while (load->delta != NULL && !wh_delta_rest(load->delta))
+		keep_bounds(load);
+
+	if (load->delta != NULL)
+		wh_delta_apply(load->delta, &load->loaded->counts);
+	else
+		finish_refill(load);
+}
+
+static void
+finish_refill(Load *load)
+{
+	WhLoaded   *loaded = load->loaded;
+	bool		populated = load->rel->rd_rel->relispopulated;
+
+	if (wh_refill_finish(&load->refill, &loaded->counts.inserted,
+						 &loaded->lock_ms))
+		loaded->counts.deleted = load->stored;
+	else if (populated)
+		apply_as_delta(load);
+	else
+		raise_not_locked(load);
+}
+
+/*
+ * Undo the refill and apply its rows to the old ones.
+ */
+static void
+apply_as_delta(Load *load)
+{
+	Tuplestorestate *spool = wh_rows_spool(load->refill.owner);
+	TupleTableSlot *slot;
+
+	wh_refill_undo(&load->refill, spool);
+	load->loaded->method = WH_DELTA;
+	load->loaded->reason = "readers left no moment for a refill until pg_warehouse.lock_deadline";
+	load->may_go_over = false;
+	load->delta = wh_delta_begin(load->rel, PG_INT64_MAX);
+
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(load->rel),
+									&TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(spool, true, false, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(slot);
+		wh_delta_row(load->delta, slot->tts_values, slot->tts_isnull);
+		if (wh_delta_size(load->delta) != WH_DELTA_FITS)
+			wh_delta_make_room(load->delta);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(spool);
+	while (!wh_delta_rest(load->delta))
+		wh_delta_make_room(load->delta);
+	wh_delta_apply(load->delta, &load->loaded->counts);
+}
+
+static void
+raise_not_locked(const Load *load)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("could not lock materialized view \"%s\"",
+					RelationGetRelationName(load->rel)),
+			 errdetail("Other sessions have held it for %d ms (pg_warehouse.lock_deadline), and it has no rows that could be changed in place.",
+					   wh_lock_deadline),
+			 errhint("Nothing was changed; run it again.")));
+}

@@ -1,0 +1,59 @@
+/*
+ * load.h
+ *		The ways that rows take from a tenant into one relation, and the choice
+ *		among them.
+ */
+#ifndef WH_LOAD_H
+#define WH_LOAD_H
+
+#include "delta.h"
+#include "fetch.h"
+
+typedef enum WhMethod
+{
+	WH_CHOOSE,
+	WH_FIRST_FILL,
+	WH_DELTA,
+	WH_REFILL
+} WhMethod;
+
+/* What a caller allows. */
+typedef struct WhLoadRules
+{
+	WhMethod	method;			/* forced, or WH_CHOOSE */
+	bool		may_refill;		/* a commit follows at once, so readers may be
+								 * locked out until then */
+} WhLoadRules;
+
+typedef struct WhLoaded
+{
+	WhMethod	method;
+	const char *reason;			/* for it, a constant */
+	WhFetched	fetched;
+	WhDeltaCounts counts;
+	double		lock_ms;
+} WhLoaded;
+
+/* The words of the API; WH_CHOOSE for one that is unknown. */
+extern WhMethod wh_method_parse(const char *word);
+extern const char *wh_method_name(WhMethod method);
+
+/*
+ * Fill a relation that this very subtransaction created, and mark it
+ * populated.  Indexes are the caller's, afterwards.
+ */
+extern void wh_load_new(Relation rel, const WhTemplate *tmpl,
+						const WhTenant *tenant, const WhPeriod *period,
+						WhLoaded *loaded);
+
+/*
+ * Bring a relation of ours, opened once and under RowExclusiveLock, to the
+ * source's present rows; "stored" is how many it has.  Throws 55P03 where
+ * only a refill would do and readers do not make room.
+ */
+extern void wh_load_again(Relation rel, const WhTemplate *tmpl,
+						  const WhTenant *tenant, const WhPeriod *period,
+						  const WhLoadRules *rules, int64 stored,
+						  WhLoaded *loaded);
+
+#endif							/* WH_LOAD_H */
