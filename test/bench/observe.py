@@ -119,10 +119,10 @@ def wal_by_relation(connection, since, relation):
     is neither."""
     files = {row["file"] for row in servers.execute(connection, f"""
         WITH heap AS (SELECT oid, reltoastrelid FROM pg_class WHERE oid = '{relation}'::regclass),
-             both AS (SELECT oid FROM heap UNION SELECT reltoastrelid FROM heap)
-        SELECT pg_relation_filenode(oid)::text AS file FROM both WHERE oid <> 0
+             tables AS (SELECT oid FROM heap UNION SELECT reltoastrelid FROM heap)
+        SELECT pg_relation_filenode(oid)::text AS file FROM tables WHERE oid <> 0
         UNION
-        SELECT pg_relation_filenode(indexrelid)::text FROM pg_index JOIN both ON indrelid = oid""")}
+        SELECT pg_relation_filenode(indexrelid)::text FROM pg_index JOIN tables ON indrelid = oid""")}
     until = wal_position(connection)
     servers.execute(connection, "SELECT pg_switch_wal()")
     dump = subprocess.run(["pg_waldump", "-p", servers.SCRATCH + "/warehouse/pg_wal",
