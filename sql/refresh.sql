@@ -24,7 +24,7 @@ SELECT _wh.create_mv_from_template('daystats', 'tenant_a', 'tenant_a', '2024-01-
 SELECT _wh.create_mv_from_template('daystats', 'tenant_a', 'tenant_a', '2024-01-01');
 SELECT count(*), min(id), max(id) FROM tenant_a.daystats_2024_01_01;
 RESET ROLE;
-SELECT matviewowner, ispopulated, definition FROM pg_matviews WHERE schemaname = 'tenant_a' AND matviewname LIKE 'daystats%';
+SELECT matviewowner, ispopulated, substring(definition FROM '_wh\..*::date\)') AS body FROM pg_matviews WHERE schemaname = 'tenant_a' AND matviewname LIKE 'daystats%';
 SELECT indexname FROM pg_indexes WHERE schemaname = 'tenant_a' AND tablename LIKE 'daystats%' ORDER BY 1;
 
 -- All tenants, two days; the rows of the day that was there are replaced.
@@ -79,6 +79,9 @@ SELECT count(*) FROM _wh.wh_refresh('daystats', 'tenant_a');
 -- Status.
 SELECT table_name, loads_last_24h, state FROM _wh.v_table_freshness WHERE template_name = 'daystats' ORDER BY 1;
 SELECT template_name, tenant_name, state, slices, row_count FROM _wh.wh_status() WHERE template_name = 'daystats';
+SELECT _wh.alter_template('daystats', options => '{"freshness_target": "1 microsecond"}');
+SELECT table_name, freshness_target, state FROM _wh.v_table_freshness WHERE template_name = 'daystats' ORDER BY 1;
+SELECT _wh.alter_template('daystats', reset => '{options}');
 SELECT tenant_name, day, state, row_count, reason FROM _wh.v_coverage WHERE template_name = 'daystats' AND day BETWEEN '2024-01-01' AND '2024-01-06' ORDER BY 1, 2;
 
 -- Bad arguments are errors and leave no trace.

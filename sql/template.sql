@@ -120,7 +120,9 @@ SELECT given, pg_temp.try_options(given::jsonb) FROM (VALUES
     ('{"max_shrink": 0.25}'), ('{"max_shrink": 2}'), ('{"max_shrink": "0.5"}'),
     ('{"depends_on": ["other"]}'), ('{"depends_on": "other"}'),
     ('{"storage_options": {"fillfactor": 90}}'), ('{"storage_options": "fillfactor=90"}'),
-    ('{"daily_retention": "90 days"}'), ('{"archive": true}')) AS v (given);
+    ('{"daily_retention": "90 days"}'), ('{"archive": true}'),
+    ('{"freshness_target": "26 hours"}'), ('{"freshness_target": "soon"}'), ('{"freshness_target": "-1 day"}'),
+    ('{"freshness_target": "0"}'), ('{"freshness_target": 26}'), ('{"overlap": "1 h"}')) AS v (given);
 
 -- A change of the text raises the version; a version that is given stays.
 UPDATE _wh.mv_templates SET options = '{}', version = 1, updated_at = '2001-01-01' WHERE template_name = 'tmpl';

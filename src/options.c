@@ -24,7 +24,8 @@ typedef enum Shape
 	SHAPE_COUNTS,				/* array of these */
 	SHAPE_FRACTION,				/* number from 0 to 1 */
 	SHAPE_DATE,					/* "YYYY-MM-DD" */
-	SHAPE_STRING,				/* not empty; names and intervals too */
+	SHAPE_INTERVAL,				/* "26 hours": longer than nothing */
+	SHAPE_STRING,				/* not empty; names too */
 	SHAPE_STRINGS,
 	SHAPE_OBJECT,
 	SHAPE_CONFLICT,				/* "update" or "nothing" */
@@ -43,19 +44,19 @@ static const Option known[] = {
 	{"after_create", SHAPE_STRING, false},
 	{"archive", SHAPE_BOOLEAN, false},
 	{"archive_required", SHAPE_BOOLEAN, false},
-	{"archive_retention", SHAPE_STRING, false},
-	{"daily_retention", SHAPE_STRING, false},
+	{"archive_retention", SHAPE_INTERVAL, false},
+	{"daily_retention", SHAPE_INTERVAL, false},
 	{"daily_tablespace", SHAPE_STRING, true},
 	{"depends_on", SHAPE_STRINGS, false},
-	{"freshness_target", SHAPE_STRING, false},
+	{"freshness_target", SHAPE_INTERVAL, true},
 	{"frozen", SHAPE_BOOLEAN, true},
 	{"max_bytes", SHAPE_COUNT, true},
 	{"max_field_bytes", SHAPE_COUNT, true},
 	{"max_rows", SHAPE_COUNT, true},
 	{"max_shrink", SHAPE_FRACTION, false},
-	{"monthly_retention", SHAPE_STRING, false},
+	{"monthly_retention", SHAPE_INTERVAL, false},
 	{"on_conflict", SHAPE_CONFLICT, false},
-	{"overlap", SHAPE_STRING, false},
+	{"overlap", SHAPE_INTERVAL, false},
 	{"public_view", SHAPE_BOOLEAN, true},
 	{"recheck_days", SHAPE_COUNTS, false},
 	{"shrink_min_rows", SHAPE_COUNT, false},
@@ -71,6 +72,7 @@ static const char *const shape_hints[] = {
 	[SHAPE_COUNTS] = "Give an array of whole numbers from 1 on.",
 	[SHAPE_FRACTION] = "Give a number from 0 to 1.",
 	[SHAPE_DATE] = "Give a date as \"YYYY-MM-DD\".",
+	[SHAPE_INTERVAL] = "Give an interval such as \"26 hours\".",
 	[SHAPE_STRING] = "Give a string.",
 	[SHAPE_STRINGS] = "Give an array of strings.",
 	[SHAPE_OBJECT] = "Give an object.",
@@ -86,6 +88,7 @@ static bool has_elements(JsonbValue *value, Shape shape);
 static bool is_count(JsonbValue *value);
 static bool is_fraction(JsonbValue *value);
 static bool is_string(JsonbValue *value, const char *wanted);
+static bool is_interval(JsonbValue *value);
 static bool parse_date(JsonbValue *value, DateADT *date);
 static JsonbValue *get(Jsonb *json, const char *name);
 static bool get_bool(Jsonb *json, const char *name, bool if_missing);
@@ -204,6 +207,8 @@ has_shape(JsonbValue *value, Shape shape)
 			return is_fraction(value);
 		case SHAPE_DATE:
 			return parse_date(value, &date);
+		case SHAPE_INTERVAL:
+			return is_interval(value);
 		case SHAPE_STRING:
 			return value->type == jbvString && value->val.string.len > 0;
 		case SHAPE_STRINGS:
@@ -279,6 +284,36 @@ is_string(JsonbValue *value, const char *wanted)
 	return value->type == jbvString &&
 		value->val.string.len == (int) strlen(wanted) &&
 		memcmp(value->val.string.val, wanted, strlen(wanted)) == 0;
+}
+
+/*
+ * Is it an interval as PostgreSQL reads it, longer than nothing?  Asked of
+ * the parser, since interval_in() throws.
+ */
+static bool
+is_interval(JsonbValue *value)
+{
+	char	   *text;
+	char		work[MAXDATELEN + MAXDATEFIELDS];
+	char	   *fields[MAXDATEFIELDS];
+	int			types[MAXDATEFIELDS];
+	int			nfields;
+	int			kind;
+	struct pg_itm_in itm;
+
+	if (value->type != jbvString)
+		return false;
+	text = pnstrdup(value->val.string.val, value->val.string.len);
+	if (ParseDateTime(text, work, sizeof(work), fields, types,
+					  MAXDATEFIELDS, &nfields) != 0 ||
+		DecodeInterval(fields, types, nfields, INTERVAL_FULL_RANGE,
+					   &kind, &itm) != 0 ||
+		kind != DTK_DELTA)
+		return false;
+
+	return itm.tm_usec >= 0 && itm.tm_mday >= 0 && itm.tm_mon >= 0 &&
+		itm.tm_year >= 0 &&
+		itm.tm_usec + itm.tm_mday + itm.tm_mon + itm.tm_year > 0;
 }
 
 /*

@@ -7,7 +7,7 @@
  * sources (hosts file, then the servers of resolv.conf) through sockets that
  * we wait on ourselves, so a question can be dropped at any moment.  Its
  * channel lives outside our memory contexts, hence the PG_FINALLY; its
- * callback only takes notes.
+ * callbacks only take notes.
  */
 #include "postgres.h"
 
@@ -32,12 +32,27 @@ typedef struct Answer
 	struct ares_addrinfo *info;
 } Answer;
 
+/* A question asks few servers at a time, over UDP and TCP. */
+#define MAX_SOCKETS 16
+
+/* The sockets that the channel wants to be told of. */
+typedef struct Sockets
+{
+	int			n;
+	ares_socket_t fds[MAX_SOCKETS];
+	uint32		flags[MAX_SOCKETS];
+} Sockets;
+
 static bool is_ip_literal(const char *host);
+static int	open_channel(ares_channel * channel, Sockets *sockets);
+static void note_socket(void *arg, ares_socket_t fd, int readable,
+						int writable);
 static void take_answer(void *arg, int status, int timeouts,
 						struct ares_addrinfo *info);
-static void wait_for_answer(ares_channel channel, const Answer *answer,
-							TimestampTz deadline);
-static void wait_for_sockets(ares_channel channel, long timeout_ms);
+static void wait_for_answer(ares_channel channel, const Sockets *sockets,
+							const Answer *answer, TimestampTz deadline);
+static void wait_for_sockets(ares_channel channel, const Sockets *sockets,
+							 long timeout_ms);
 static List *addresses_of(const struct ares_addrinfo *info);
 
 /*
@@ -47,6 +62,7 @@ List *
 wh_resolve(const char *host, TimestampTz deadline, const char **problem)
 {
 	struct ares_addrinfo_hints hints = {0};
+	Sockets		sockets = {0};
 	Answer		answer = {0};
 	ares_channel channel;
 	List	   *volatile addresses = NIL;
@@ -58,7 +74,7 @@ wh_resolve(const char *host, TimestampTz deadline, const char **problem)
 
 	status = ares_library_init(ARES_LIB_INIT_ALL);
 	if (status == ARES_SUCCESS)
-		status = ares_init(&channel);
+		status = open_channel(&channel, &sockets);
 	if (status != ARES_SUCCESS)
 	{
 		*problem = ares_strerror(status);
@@ -71,7 +87,7 @@ wh_resolve(const char *host, TimestampTz deadline, const char **problem)
 	PG_TRY();
 	{
 		ares_getaddrinfo(channel, host, NULL, &hints, take_answer, &answer);
-		wait_for_answer(channel, &answer, deadline);
+		wait_for_answer(channel, &sockets, &answer, deadline);
 		if (!answer.done)
 			*problem = "no name server answered in time";
 		else if (answer.status != ARES_SUCCESS)
@@ -103,6 +119,47 @@ is_ip_literal(const char *host)
 		inet_pton(AF_INET6, host, address) == 1;
 }
 
+/*
+ * Open a channel that tells of its sockets as they come and go.
+ */
+static int
+open_channel(ares_channel * channel, Sockets *sockets)
+{
+	struct ares_options options = {0};
+
+	options.sock_state_cb = note_socket;
+	options.sock_state_cb_data = sockets;
+
+	return ares_init_options(channel, &options, ARES_OPT_SOCK_STATE_CB);
+}
+
+/*
+ * Note what the channel wants of a socket; nothing means that it is closed.
+ */
+static void
+note_socket(void *arg, ares_socket_t fd, int readable, int writable)
+{
+	Sockets    *sockets = (Sockets *) arg;
+	uint32		flags = (readable ? WL_SOCKET_READABLE : 0) |
+	(writable ? WL_SOCKET_WRITEABLE : 0);
+	int			i = 0;
+
+	while (i < sockets->n && sockets->fds[i] != fd)
+		i++;
+	if (flags == 0 && i < sockets->n)
+	{
+		sockets->n--;
+		sockets->fds[i] = sockets->fds[sockets->n];
+		sockets->flags[i] = sockets->flags[sockets->n];
+	}
+	if (flags == 0 || i == MAX_SOCKETS)
+		return;
+
+	sockets->fds[i] = fd;
+	sockets->flags[i] = flags;
+	sockets->n = Max(sockets->n, i + 1);
+}
+
 static void
 take_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
@@ -117,8 +174,8 @@ take_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
  * Let c-ares work until the answer is there or the deadline has passed.
  */
 static void
-wait_for_answer(ares_channel channel, const Answer *answer,
-				TimestampTz deadline)
+wait_for_answer(ares_channel channel, const Sockets *sockets,
+				const Answer *answer, TimestampTz deadline)
 {
 	while (!answer->done)
 	{
@@ -133,7 +190,7 @@ wait_for_answer(ares_channel channel, const Answer *answer,
 
 		/* c-ares has timeouts of its own, after which it asks again. */
 		next = ares_timeout(channel, &most, &buffer);
-		wait_for_sockets(channel,
+		wait_for_sockets(channel, sockets,
 						 next->tv_sec * 1000 + next->tv_usec / 1000 + 1);
 	}
 }
@@ -143,35 +200,26 @@ wait_for_answer(ares_channel channel, const Answer *answer,
  * c-ares handle it.
  */
 static void
-wait_for_sockets(ares_channel channel, long timeout_ms)
+wait_for_sockets(ares_channel channel, const Sockets *sockets,
+				 long timeout_ms)
 {
 	static uint32 wait_event = 0;
-	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
-	WaitEvent	events[ARES_GETSOCK_MAXNUM + 2];
+	WaitEvent	events[MAX_SOCKETS + 2];
 	WaitEventSet *set;
-	int			wanted = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
 	volatile int nevents = 0;
 
 	if (wait_event == 0)
 		wait_event = wh_wait_event("PgWarehouseResolve");
 
-	set = wh_create_wait_event_set(ARES_GETSOCK_MAXNUM + 2);
+	set = wh_create_wait_event_set(MAX_SOCKETS + 2);
 	PG_TRY();
 	{
 		AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 		AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL,
 						  NULL);
-		for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++)
-		{
-			uint32		flags = 0;
-
-			if (ARES_GETSOCK_READABLE(wanted, i))
-				flags |= WL_SOCKET_READABLE;
-			if (ARES_GETSOCK_WRITABLE(wanted, i))
-				flags |= WL_SOCKET_WRITEABLE;
-			if (flags != 0)
-				AddWaitEventToSet(set, flags, sockets[i], NULL, NULL);
-		}
+		for (int i = 0; i < sockets->n; i++)
+			AddWaitEventToSet(set, sockets->flags[i], sockets->fds[i], NULL,
+							  NULL);
 		nevents = WaitEventSetWait(set, timeout_ms, events, lengthof(events),
 								   wait_event);
 	}

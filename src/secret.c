@@ -21,6 +21,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "row.h"
 #include "seal.h"
 #include "secret.h"
 #include "spi.h"
@@ -230,7 +231,7 @@ static Datum
 column(HeapTuple tuple, TupleDesc desc, const char *name)
 {
 	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, desc, SPI_fnumber(desc, name), &isnull);
+	Datum		value = wh_row_datum(tuple, desc, name, &isnull);
 
 	if (isnull)
 		elog(ERROR, "unexpected null in column %s of sealed_secrets", name);

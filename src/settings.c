@@ -12,7 +12,6 @@
 #include "access/tableam.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -21,9 +20,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "row.h"
 #include "settings.h"
-
-static char *column_text(HeapTuple tuple, TupleDesc desc, const char *column);
 
 /*
  * Read the row; see settings.h.
@@ -43,12 +41,12 @@ wh_settings(void)
 		TupleDesc	desc = RelationGetDescr(rel);
 
 		settings = (WhSettings *) palloc(sizeof(WhSettings));
-		settings->owner_role = column_text(tuple, desc, "owner_role");
-		settings->reader_role = column_text(tuple, desc, "reader_role");
-		settings->monitor_role = column_text(tuple, desc, "monitor_role");
-		settings->public_schema = column_text(tuple, desc, "public_schema");
+		settings->owner_role = wh_row_text(tuple, desc, "owner_role");
+		settings->reader_role = wh_row_text(tuple, desc, "reader_role");
+		settings->monitor_role = wh_row_text(tuple, desc, "monitor_role");
+		settings->public_schema = wh_row_text(tuple, desc, "public_schema");
 		settings->system_identifier =
-			strtoull(column_text(tuple, desc, "system_identifier"), NULL, 10);
+			strtoull(wh_row_text(tuple, desc, "system_identifier"), NULL, 10);
 	}
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
@@ -113,12 +111,4 @@ wh_check_outbound(void)
 				 errmsg("this copy of the warehouse was not adopted"),
 				 errdetail("It was set up on another instance, so nothing is sent to tenants."),
 				 errhint("Where it is meant to replace that one: SELECT _wh.adopt_instance();")));
-}
-
-static char *
-column_text(HeapTuple tuple, TupleDesc desc, const char *column)
-{
-	int			attnum = SPI_fnumber(desc, column);
-
-	return SPI_getvalue(tuple, desc, attnum);
 }

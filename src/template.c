@@ -22,6 +22,7 @@
 #include "gate.h"
 #include "names.h"
 #include "options.h"
+#include "row.h"
 #include "spi.h"
 #include "template.h"
 
@@ -31,11 +32,7 @@ PG_FUNCTION_INFO_V1(wh_template_trigger);
 
 static List *read_templates(const char *where, const char *name);
 static WhTemplate *from_tuple(HeapTuple tuple, TupleDesc desc);
-static char *text_field(HeapTuple tuple, TupleDesc desc, const char *name);
-static Datum field(HeapTuple tuple, TupleDesc desc, const char *name,
-				   bool *isnull);
 static List *list_field(HeapTuple tuple, TupleDesc desc, const char *name);
-static bool breaks_not_null(HeapTuple tuple, TupleDesc desc);
 static bool text_differs(HeapTuple a, HeapTuple b, TupleDesc desc,
 						 const char *name);
 static void complete(WhTemplate *tmpl);
@@ -84,16 +81,16 @@ wh_template_trigger(PG_FUNCTION_ARGS)
 		old = trigger->tg_trigtuple;
 	}
 
-	if (text_field(new, desc, "template_name") != NULL &&
-		text_field(new, desc, "column_definitions") == NULL)
+	if (wh_row_text(new, desc, "template_name") != NULL &&
+		wh_row_text(new, desc, "column_definitions") == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("template \"%s\" has no column definitions",
-						text_field(new, desc, "template_name")),
+						wh_row_text(new, desc, "template_name")),
 				 errhint("Give them, or let _wh.add_template() ask a tenant for them.")));
 
 	/* The table's own constraints refuse any other NULL. */
-	if (breaks_not_null(new, desc))
+	if (wh_row_breaks_not_null(new, desc))
 		return PointerGetDatum(new);
 
 	tmpl = from_tuple(new, desc);
@@ -105,7 +102,7 @@ wh_template_trigger(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("template \"%s\" cannot be renamed",
-						text_field(old, desc, "template_name")),
+						wh_row_text(old, desc, "template_name")),
 				 errdetail("Its relations and its history carry the name."),
 				 errhint("Add a new template, or set the description.")));
 
@@ -343,69 +340,41 @@ from_tuple(HeapTuple tuple, TupleDesc desc)
 	WhTemplate *tmpl = (WhTemplate *) palloc0(sizeof(WhTemplate));
 	bool		isnull;
 
-	tmpl->name = text_field(tuple, desc, "template_name");
-	tmpl->description = text_field(tuple, desc, "description");
-	tmpl->query = text_field(tuple, desc, "query_template");
-	tmpl->column_definitions = text_field(tuple, desc, "column_definitions");
-	tmpl->indexes = text_field(tuple, desc, "indexes");
-	tmpl->materialization = text_field(tuple, desc, "materialization");
-	tmpl->time_column = text_field(tuple, desc, "time_column");
+	tmpl->name = wh_row_text(tuple, desc, "template_name");
+	tmpl->description = wh_row_text(tuple, desc, "description");
+	tmpl->query = wh_row_text(tuple, desc, "query_template");
+	tmpl->column_definitions = wh_row_text(tuple, desc, "column_definitions");
+	tmpl->indexes = wh_row_text(tuple, desc, "indexes");
+	tmpl->materialization = wh_row_text(tuple, desc, "materialization");
+	tmpl->time_column = wh_row_text(tuple, desc, "time_column");
 	tmpl->key_columns = list_field(tuple, desc, "key_columns");
-	tmpl->watermark_column = text_field(tuple, desc, "watermark_column");
-	tmpl->source = text_field(tuple, desc, "source");
-	tmpl->lookback_days = DatumGetInt32(field(tuple, desc, "lookback_days", &isnull));
-	tmpl->on_drift = text_field(tuple, desc, "on_drift");
-	tmpl->options = DatumGetJsonbPCopy(field(tuple, desc, "options", &isnull));
+	tmpl->watermark_column = wh_row_text(tuple, desc, "watermark_column");
+	tmpl->source = wh_row_text(tuple, desc, "source");
+	tmpl->lookback_days = DatumGetInt32(wh_row_datum(tuple, desc, "lookback_days", &isnull));
+	tmpl->on_drift = wh_row_text(tuple, desc, "on_drift");
+	tmpl->options = DatumGetJsonbPCopy(wh_row_datum(tuple, desc, "options", &isnull));
 	tmpl->tenants = list_field(tuple, desc, "tenants");
-	tmpl->version = DatumGetInt32(field(tuple, desc, "version", &isnull));
-	tmpl->enabled = DatumGetBool(field(tuple, desc, "enabled", &isnull));
+	tmpl->version = DatumGetInt32(wh_row_datum(tuple, desc, "version", &isnull));
+	tmpl->enabled = DatumGetBool(wh_row_datum(tuple, desc, "enabled", &isnull));
 
 	return tmpl;
-}
-
-/*
- * Return a field in its type's text form, NULL for SQL NULL.
- */
-static char *
-text_field(HeapTuple tuple, TupleDesc desc, const char *name)
-{
-	return SPI_getvalue(tuple, desc, SPI_fnumber(desc, name));
-}
-
-static Datum
-field(HeapTuple tuple, TupleDesc desc, const char *name, bool *isnull)
-{
-	return SPI_getbinval(tuple, desc, SPI_fnumber(desc, name), isnull);
 }
 
 static List *
 list_field(HeapTuple tuple, TupleDesc desc, const char *name)
 {
 	bool		isnull;
-	Datum		value = field(tuple, desc, name, &isnull);
+	Datum		value = wh_row_datum(tuple, desc, name, &isnull);
 
 	return isnull ? NIL : wh_template_list(DatumGetArrayTypeP(value),
-										   text_field(tuple, desc, "template_name"), name);
-}
-
-static bool
-breaks_not_null(HeapTuple tuple, TupleDesc desc)
-{
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (TupleDescAttr(desc, i)->attnotnull &&
-			heap_attisnull(tuple, i + 1, desc))
-			return true;
-	}
-
-	return false;
+										   wh_row_text(tuple, desc, "template_name"), name);
 }
 
 static bool
 text_differs(HeapTuple a, HeapTuple b, TupleDesc desc, const char *name)
 {
-	char	   *in_a = text_field(a, desc, name);
-	char	   *in_b = text_field(b, desc, name);
+	char	   *in_a = wh_row_text(a, desc, name);
+	char	   *in_b = wh_row_text(b, desc, name);
 
 	if (in_a == NULL || in_b == NULL)
 		return in_a != in_b;

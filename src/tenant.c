@@ -25,6 +25,7 @@
 
 #include "names.h"
 #include "period.h"
+#include "row.h"
 #include "spi.h"
 #include "tenant.h"
 
@@ -34,10 +35,7 @@ PG_FUNCTION_INFO_V1(wh_tenant_connections_validate);
 
 static WhTenant *find_tenant(const char *sql, const char *value);
 static WhTenant *read_tenant(HeapTuple tuple, TupleDesc desc);
-static char *text_column(HeapTuple tuple, TupleDesc desc, const char *name);
-static Datum column(HeapTuple tuple, TupleDesc desc, const char *name, bool *isnull);
 static HeapTuple fill_row(HeapTuple tuple, HeapTuple old, TupleDesc desc);
-static bool lacks_value(HeapTuple tuple, TupleDesc desc);
 static void check_names_stay(const WhTenant *tenant, const WhTenant *old);
 static void check_host(const WhTenant *tenant);
 static void check_remote_name(const WhTenant *tenant, const char *setting,
@@ -81,7 +79,7 @@ wh_tenant_connections_validate(PG_FUNCTION_ARGS)
 	tuple = fill_row(tuple, old, desc);
 
 	/* A NULL where none may be is for the constraint to refuse, afterwards. */
-	if (!lacks_value(tuple, desc))
+	if (!wh_row_breaks_not_null(tuple, desc))
 		wh_tenant_check(read_tenant(tuple, desc),
 						old != NULL ? read_tenant(old, desc) : NULL,
 						superuser());
@@ -347,46 +345,26 @@ read_tenant(HeapTuple tuple, TupleDesc desc)
 	WhTenant   *tenant = (WhTenant *) palloc(sizeof(WhTenant));
 	bool		isnull;
 
-	tenant->name = text_column(tuple, desc, "tenant_name");
-	tenant->key = text_column(tuple, desc, "tenant_key");
-	tenant->schema = text_column(tuple, desc, "schema_name");
-	tenant->host = text_column(tuple, desc, "host");
-	tenant->port = DatumGetInt32(column(tuple, desc, "port", &isnull));
-	tenant->dbname = text_column(tuple, desc, "dbname");
-	tenant->username = text_column(tuple, desc, "username");
-	tenant->sslmode = text_column(tuple, desc, "sslmode");
-	tenant->sslrootcert = text_column(tuple, desc, "sslrootcert");
-	tenant->sslcert = text_column(tuple, desc, "sslcert");
-	tenant->sslkey = text_column(tuple, desc, "sslkey");
-	tenant->auth_method = text_column(tuple, desc, "auth_method");
-	tenant->time_zone = text_column(tuple, desc, "time_zone");
+	tenant->name = wh_row_text(tuple, desc, "tenant_name");
+	tenant->key = wh_row_text(tuple, desc, "tenant_key");
+	tenant->schema = wh_row_text(tuple, desc, "schema_name");
+	tenant->host = wh_row_text(tuple, desc, "host");
+	tenant->port = DatumGetInt32(wh_row_datum(tuple, desc, "port", &isnull));
+	tenant->dbname = wh_row_text(tuple, desc, "dbname");
+	tenant->username = wh_row_text(tuple, desc, "username");
+	tenant->sslmode = wh_row_text(tuple, desc, "sslmode");
+	tenant->sslrootcert = wh_row_text(tuple, desc, "sslrootcert");
+	tenant->sslcert = wh_row_text(tuple, desc, "sslcert");
+	tenant->sslkey = wh_row_text(tuple, desc, "sslkey");
+	tenant->auth_method = wh_row_text(tuple, desc, "auth_method");
+	tenant->time_zone = wh_row_text(tuple, desc, "time_zone");
 	tenant->max_connections =
-		DatumGetInt32(column(tuple, desc, "max_connections", &isnull));
-	tenant->options = DatumGetJsonbPCopy(column(tuple, desc, "options", &isnull));
-	tenant->enabled = DatumGetBool(column(tuple, desc, "enabled", &isnull));
-	tenant->description = text_column(tuple, desc, "description");
+		DatumGetInt32(wh_row_datum(tuple, desc, "max_connections", &isnull));
+	tenant->options = DatumGetJsonbPCopy(wh_row_datum(tuple, desc, "options", &isnull));
+	tenant->enabled = DatumGetBool(wh_row_datum(tuple, desc, "enabled", &isnull));
+	tenant->description = wh_row_text(tuple, desc, "description");
 
 	return tenant;
-}
-
-/*
- * Get a column as palloc'd text; NULL for SQL NULL.
- */
-static char *
-text_column(HeapTuple tuple, TupleDesc desc, const char *name)
-{
-	return SPI_getvalue(tuple, desc, SPI_fnumber(desc, name));
-}
-
-static Datum
-column(HeapTuple tuple, TupleDesc desc, const char *name, bool *isnull)
-{
-	int			attnum = SPI_fnumber(desc, name);
-
-	if (attnum <= 0)
-		elog(ERROR, "tenant_connections has no column %s", name);
-
-	return SPI_getbinval(tuple, desc, attnum, isnull);
 }
 
 /*
@@ -400,28 +378,28 @@ fill_row(HeapTuple tuple, HeapTuple old, TupleDesc desc)
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
 	int			n = 0;
-	char	   *name = text_column(tuple, desc, "tenant_name");
+	char	   *name = wh_row_text(tuple, desc, "tenant_name");
 	bool		isnull;
 	Datum		updated_at;
 
-	(void) column(tuple, desc, "tenant_key", &isnull);
+	(void) wh_row_datum(tuple, desc, "tenant_key", &isnull);
 	if (isnull && name != NULL)
 	{
 		cols[n] = SPI_fnumber(desc, "tenant_key");
 		values[n++] = CStringGetTextDatum(name);
 	}
 
-	(void) column(tuple, desc, "schema_name", &isnull);
+	(void) wh_row_datum(tuple, desc, "schema_name", &isnull);
 	if (isnull && name != NULL)
 	{
 		cols[n] = SPI_fnumber(desc, "schema_name");
 		values[n++] = DirectFunctionCall1(namein, CStringGetDatum(name));
 	}
 
-	updated_at = column(tuple, desc, "updated_at", &isnull);
+	updated_at = wh_row_datum(tuple, desc, "updated_at", &isnull);
 	if (old != NULL && !isnull &&
 		DatumGetTimestampTz(updated_at) ==
-		DatumGetTimestampTz(column(old, desc, "updated_at", &isnull)))
+		DatumGetTimestampTz(wh_row_datum(old, desc, "updated_at", &isnull)))
 	{
 		cols[n] = SPI_fnumber(desc, "updated_at");
 		values[n++] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
@@ -431,22 +409,6 @@ fill_row(HeapTuple tuple, HeapTuple old, TupleDesc desc)
 		return tuple;
 
 	return heap_modify_tuple_by_cols(tuple, desc, n, cols, values, nulls);
-}
-
-/*
- * Is there a NULL in a NOT NULL column?  Those are checked after us.
- */
-static bool
-lacks_value(HeapTuple tuple, TupleDesc desc)
-{
-	for (int attnum = 1; attnum <= desc->natts; attnum++)
-	{
-		if (TupleDescAttr(desc, attnum - 1)->attnotnull &&
-			heap_attisnull(tuple, attnum, desc))
-			return true;
-	}
-
-	return false;
 }
 
 /*

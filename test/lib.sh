@@ -28,7 +28,8 @@ show() { printf -- '--- %s\n' "$1" >&3; tail -n "${2:-60}" "$1" >&3; }
 # Install the Debian packages that are missing, or say how.
 need_packages()
 {
-	local missing=() p conf
+	local missing=() p log
+	local conf=/etc/postgresql-common/createcluster.d/pg_warehouse.conf
 
 	command -v dpkg-query >/dev/null ||
 		die "this needs Debian 12 or another system with dpkg and apt"
@@ -43,26 +44,21 @@ need_packages()
 		die "apt-get install --no-install-recommends ${missing[*]}"
 	fi
 
-	say "installing ${missing[*]}"
-	SCRATCH=$(mktemp -d /tmp/pg_warehouse.XXXXXX)
-
 	# The server package must not make and start a cluster of its own.
-	conf=/etc/postgresql-common/createcluster.d/pg_warehouse.conf
-	if [ ! -e $conf ]; then
-		mkdir -p "${conf%/*}"
-		echo 'create_main_cluster = false' >$conf
-	fi
+	say "installing ${missing[*]}"
+	log=$(mktemp)
+	trap 'rm -f "'"$log"'" '"$conf" EXIT
+	mkdir -p "${conf%/*}"
+	echo 'create_main_cluster = false' >"$conf"
 	if ! { apt-get -qq update &&
 		DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
 			install --no-install-recommends "${missing[@]}"; } \
-		>"$SCRATCH/apt.log" 2>&1 </dev/null; then
-		rm -f $conf
-		show "$SCRATCH/apt.log" 20
+		>"$log" 2>&1 </dev/null; then
+		show "$log" 20
 		die "apt-get could not install ${missing[*]}"
 	fi
-	rm -f $conf
-	rm -rf "$SCRATCH"
-	SCRATCH=
+	rm -f "$log" "$conf"
+	trap - EXIT
 }
 
 # What a build and a server need, and more if asked.

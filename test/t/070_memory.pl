@@ -59,7 +59,7 @@ sub peak
 my $small = peak('2024-01-02');
 my $large = peak('2024-01-01');
 is($warehouse->safe_psql('postgres', 'SELECT row_count FROM _wh.slices ORDER BY period_start'), "1000000\n10000", 'a million rows and ten thousand');
-diag("peak RssAnon: 10,000 rows $small kB, 1,000,000 rows $large kB");
+diag("measured: peak RssAnon of 10,000 rows $small kB, of 1,000,000 rows $large kB");
 cmp_ok($large, '<=', $small + $work_mem_kb + $margin_kb, 'a million rows in the memory of ten thousand');
 
 done_testing();
