@@ -6,8 +6,9 @@ import time
 import observe
 import servers
 import variants
+from report import PATTERNS
 from servers import AIRPORTS, PASSWORD, SOCKET, TENANT_PORT, WAREHOUSE_PORT, execute
-from variants import FIRST_DAY, ONE_DAY, PATTERNS
+from variants import FIRST_DAY, ONE_DAY
 
 LOADS = ("dblink create", "dblink refresh", "fdw 100", "fdw 10000", "pipe",
          "ours first fill", "ours refill")

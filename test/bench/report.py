@@ -3,6 +3,7 @@
 import statistics
 
 MEGABYTE = 1024 * 1024
+# How the source has changed: the tables food_* of source.sql.
 PATTERNS = ("scattered", "appended", "half", "all", "shuffled", "shuffled_scattered")
 
 

@@ -10,14 +10,13 @@ import subprocess
 import psycopg2
 
 import servers
+from report import PATTERNS
 from servers import COLUMNS, INDEXED, TENANT_PORT, WAREHOUSE_PORT, execute
 
 FIRST_DAY = "2024-01-01"
 CHANGED_DAY = "2024-01-02"
 LATER = datetime.date(2024, 2, 1)
 ONE_DAY = datetime.timedelta(days=1)
-SUFFIXES = ("n", "i")           # no index, three indexes
-PATTERNS = ("scattered", "appended", "half", "all", "shuffled", "shuffled_scattered")
 
 
 class NotBuilt(Exception):
