@@ -26,6 +26,7 @@ class Proxy:
         self.process.start()
 
     def stop(self):
+        self.listener.close()
         self.process.terminate()
         self.process.join()
 
