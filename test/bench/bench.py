@@ -31,13 +31,13 @@ BEGUN = time.monotonic()
 # Rounds of a part at most, and after how many seconds no further one begins.
 LIMITS = {
     #          rounds, seconds; and with QUICK
-    "big":     ((5, 660), (3, 45)),
+    "big":     ((5, 540), (3, 45)),
     "ten":     ((15, 60), (5, 8)),
     "none":    ((15, 30), (5, 4)),
-    "readers": ((5, 120), (3, 15)),
+    "readers": ((5, 90), (3, 15)),
     "far":     ((5, 60), (3, 8)),
-    "tenants": ((5, 120), (3, 15)),
-    "slices":  ((3, 120), (1, 0)),
+    "tenants": ((5, 90), (3, 15)),
+    "slices":  ((3, 90), (1, 0)),
 }
 
 

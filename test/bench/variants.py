@@ -59,8 +59,16 @@ def refresh(connection, template, tenant="t1", day=FIRST_DAY, method=None, paral
     return rows
 
 
+def job(connection, template, tenant="t1", day=FIRST_DAY):
+    """Call run_refresh, as a scheduler does; return the unit's row of the log."""
+    execute(connection, f"CALL _wh.run_refresh('{template}', '{tenant}', '{day}', '{day}')")
+    return execute(connection, f"""
+        SELECT * FROM _wh.extract_runs WHERE template_name = '{template}'
+        AND tenant_name = '{tenant}' ORDER BY run_id DESC LIMIT 1""")
+
+
 def reported(rows):
-    """Keep of wh_refresh's report on one unit what the report is made of."""
+    """Keep of what is known of one unit what the report is made of."""
     return {key: rows[0][key] for key in ("method", "fetch_ms", "load_ms", "lock_ms")}
 
 
@@ -178,7 +186,7 @@ class Variants:
 
     def ours(self, what, size, suffix):
         """first fill, refill, unchanged (inline), or one of the patterns, where
-        the product chooses the method itself."""
+        the product chooses the method itself, as it does in a job."""
         template = f"{size}_{suffix}"
         parallel = 0 if what.endswith("inline") else None
 
@@ -198,7 +206,7 @@ class Variants:
                 self.restore(template)
                 self.source.show("food_" + what)
 
-            return prepare, lambda: load(CHANGED_DAY)
+            return prepare, lambda: reported(job(self.owner, template, day=CHANGED_DAY))
 
         method = "refill" if what == "refill" else "delta"
 
