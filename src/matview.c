@@ -30,6 +30,7 @@
 
 #include "conn.h"
 #include "gate.h"
+#include "guc.h"
 #include "kept.h"
 #include "lock.h"
 #include "matview.h"
@@ -488,25 +489,36 @@ what(const Target *target)
 }
 
 /*
- * Throw the current error on; a duplicate key, which only an index of ours
- * can have found, says whose rows it was in.
+ * Throw the current error on.  A duplicate key, which only an index of ours
+ * can have found, says whose rows it was in; a lock that was waited for too
+ * long, whose relation it was.
  */
 static void
 name_the_unit(const Target *target, MemoryContext context)
 {
+	const char *unit = psprintf("Tenant \"%s\", template \"%s\", day %s.",
+								target->tenant->name, target->tmpl->name,
+								wh_date_text(target->period->start));
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
-	if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION || wh_remote_failed())
-		PG_RE_THROW();
 	FlushErrorState();
+	if (wh_remote_failed())
+		ReThrowError(error);
 
-	error->detail = psprintf("Tenant \"%s\", template \"%s\", day %s. %s",
-							 target->tenant->name, target->tmpl->name,
-							 wh_date_text(target->period->start),
-							 error->detail ? error->detail : "");
-	error->hint = psprintf("Let the query return each key once, or change the unique index: SELECT _wh.alter_template(%s, indexes => ...);",
-						   quote_literal_cstr(target->tmpl->name));
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
+	{
+		error->detail = psprintf("%s %s", unit, error->detail ? error->detail : "");
+		error->hint = psprintf("Let the query return each key once, or change the unique index: SELECT _wh.alter_template(%s, indexes => ...);",
+							   quote_literal_cstr(target->tmpl->name));
+	}
+	else if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && error->detail == NULL)
+	{
+		error->message = psprintf("could not lock %s", what(target));
+		error->detail = psprintf("%s Another session has held it for %d ms (pg_warehouse.lock_deadline).",
+								 unit, wh_lock_deadline);
+		error->hint = "Nothing was changed; run it again.";
+	}
 	ReThrowError(error);
 }
