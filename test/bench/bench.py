@@ -31,7 +31,7 @@ BEGUN = time.monotonic()
 # Rounds of a part at most, and after how many seconds no further one begins.
 LIMITS = {
     #          rounds, seconds; and with QUICK
-    "big":     ((5, 540), (3, 45)),
+    "big":     ((5, 400), (3, 45)),
     "ten":     ((15, 60), (5, 8)),
     "none":    ((15, 30), (5, 4)),
     "readers": ((5, 90), (3, 15)),
