@@ -28,7 +28,8 @@ ROWS = 100_000 if QUICK else 1_000_000
 OUT = servers.SCRATCH + "/out/bench"
 BEGUN = time.monotonic()
 
-# Rounds of a part at most, and after how many seconds no further one begins.
+# Rounds of a part at most, and the seconds after which it ends; the first
+# round is always a whole one.
 LIMITS = {
     #          rounds, seconds; and with QUICK
     "big":     ((5, 400), (3, 45)),
@@ -50,6 +51,7 @@ class Bench:
 
     def __init__(self):
         self.quick = QUICK
+        self.until = 0.0        # when the part at work ends
         self.proxy = proxy.Proxy(servers.TENANT_PORT)
         servers.make_tenants(ROWS)
         servers.make_warehouse(self.proxy.port)
@@ -83,13 +85,16 @@ class Bench:
     def rounds(self, group):
         """Yield the numbers of a group's rounds, until the time is up."""
         most, seconds = LIMITS[group][QUICK]
-        until = time.monotonic() + seconds
+        self.until = time.monotonic() + seconds
         for number in range(most):
-            if number > 0 and time.monotonic() > until:
+            if self.is_late(number):
                 break
-            yield number
             self.results["rounds"][group] = number + 1
+            yield number
         say(f"{group}: {self.results['rounds'][group]} rounds")
+
+    def is_late(self, number):
+        return number > 0 and time.monotonic() > self.until
 
     def take_turns(self, group, chosen):
         """Time each (label, prepare, run) once a round."""
@@ -97,6 +102,8 @@ class Bench:
             order = list(chosen)
             random.Random(number).shuffle(order)
             for label, prepare, run in order:
+                if self.is_late(number):
+                    break
                 self.time(group, label, prepare, run)
 
     def time(self, group, label, prepare, run):

@@ -45,8 +45,8 @@ def small(bench):
 
 
 def wal(bench):
-    """What an unchanged slice writes: right after a checkpoint, and when the
-    pages of log and ledger are in the WAL already."""
+    """What an unchanged slice writes, and others where no checkpoint makes
+    every page they touch go into the WAL whole."""
     prepare, run = bench.variants.named("ours unchanged", "big", "i")
 
     def one_run():
@@ -60,7 +60,18 @@ def wal(bench):
         execute(bench.variants.boss, "CHECKPOINT")
         return {"after_checkpoint": one_run(), "later": one_run()}
 
+    def without_checkpoint(name):
+        prepare_it, run_it = bench.variants.named(name, "big", "i")
+        prepare_it()
+        since = observe.wal_position(bench.variants.boss)
+        run_it()
+        return observe.wal_bytes(bench.variants.boss, since)
+
     bench.results["wal_unchanged"] = bench.attempt("wal: unchanged", measured)
+    bench.results["wal_without_checkpoint"] = {
+        name: bench.attempt(f"wal: {name}", lambda: without_checkpoint(name))
+        for name in ("ours unchanged", "ours scattered", "ours appended", "ours refill",
+                     "dblink refresh", "dblink concurrently scattered")}
 
 
 def memory(bench):

@@ -205,6 +205,11 @@ def markdown(results):
     for group, title in titles.items():
         if group in results["seconds"]:
             parts += [f"## {title}\n", seconds_table(results, group)]
+    if results.get("wal_without_checkpoint"):
+        parts += ["## WAL where no checkpoint came before, MB, three indexes\n", table(
+            ["variant", "WAL MB"],
+            [[label, f"{wal / MEGABYTE:.2f}"]
+             for label, wal in results["wal_without_checkpoint"].items() if wal is not None])]
     if results.get("memory_kb"):
         parts += ["## Peak private memory, MB\n", table(
             ["variant", "no row", "10,000 rows", f"{results['rows']:,} rows"],
