@@ -32,12 +32,12 @@ BEGUN = time.monotonic()
 # round is always a whole one.
 LIMITS = {
     #          rounds, seconds; and with QUICK
-    "big":     ((5, 400), (3, 45)),
+    "big":     ((5, 400), (3, 30)),
     "ten":     ((15, 60), (5, 8)),
     "none":    ((15, 30), (5, 4)),
-    "readers": ((5, 90), (3, 15)),
-    "far":     ((5, 60), (3, 8)),
-    "tenants": ((5, 90), (3, 15)),
+    "readers": ((5, 90), (3, 8)),
+    "far":     ((5, 60), (3, 4)),
+    "tenants": ((5, 90), (3, 8)),
     "slices":  ((3, 90), (1, 0)),
 }
 

@@ -30,8 +30,11 @@ def choose(bench, size, names):
 
 def big(bench):
     """Whole tables, changed in every pattern."""
+    rarely = () if bench.quick else "n"
     bench.take_turns("big", choose(bench, "big", [
-        *((name, "ni") for name in LOADS), ("sink", "n"),
+        ("dblink create", (*rarely, "i")), ("dblink refresh", "ni"),
+        ("fdw 100", (*rarely, "i")), ("fdw 10000", (*rarely, "i")), ("pipe", "ni"),
+        ("ours first fill", "ni"), ("ours refill", "ni"), ("sink", "n"),
         ("dblink concurrently unchanged", "i"), ("dblink concurrently scattered", "i"),
         ("ours unchanged", "i"), *(("ours " + pattern, "i") for pattern in PATTERNS)]))
 
