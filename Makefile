@@ -5,11 +5,12 @@
 #
 #   make check     build, lint and test on throw-away servers
 #   make demo      five real tenants become a warehouse, before your eyes
+#   make bench     measure it against dblink, postgres_fdw and COPY
 #   make lint      only the rules of test/lint
 #   make format    indent src/ as PostgreSQL does
 #
 # SUITE="regress gate" narrows `make check` down, PG_MAJOR=17 chooses another
-# PostgreSQL, KEEP=1 keeps the demo's servers.
+# PostgreSQL, KEEP=1 keeps the demo's servers, QUICK=1 shortens the bench.
 
 EXTENSION   = pg_warehouse
 MODULE_big  = pg_warehouse
@@ -33,7 +34,7 @@ EXTRA_CLEAN = $(INSTALL_SQL)
 PG_CONFIG  ?= pg_config
 
 # These need no PostgreSQL to begin with: they fetch what is missing.
-COMMANDS    = check demo lint format
+COMMANDS    = check demo bench lint format
 
 ifeq ($(filter $(COMMANDS),$(MAKECMDGOALS)),)
 
@@ -55,6 +56,9 @@ lint:
 
 demo:
 	@examples/multi-tenant-warehouse/run.sh
+
+bench:
+	@test/bench/run.sh
 
 format:
 	@test/format.sh

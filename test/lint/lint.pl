@@ -316,7 +316,7 @@ sub lengths
 	return map {
 		my $lines = slurp($_) =~ tr/\n//;
 		$lines > 900 ? "$_: $lines lines" : ()
-	} @sources, @fragments, glob('test/*.sh test/*/*.p[lm] examples/*/*.sh');
+	} @sources, @fragments, glob('test/*.sh test/*/*.p[lm] test/bench/*.py examples/*/*.sh');
 }
 
 sub spaces
@@ -324,6 +324,7 @@ sub spaces
 	my @files = (@sources, @fragments,
 		glob('Makefile *.md META.json *.control .ci/run sql/*.sql src/*.md'),
 		glob('test/*.sh test/lint/* test/t/*.pl test/isolation/specs/*.spec'),
+		glob('test/bench/*'),
 		glob('examples/*/*.sh examples/*/*.sql examples/*/*.md debian/*'));
 	my @wrong;
 
