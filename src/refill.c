@@ -30,15 +30,16 @@
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/predicate.h"
 #include "storage/smgr.h"
 #include "utils/memutils.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "flat.h"
 #include "lock.h"
 #include "refill.h"
-#include "rows.h"
 
 static void renew(WhRefill *refill);
 static void renew_toast(WhRefill *refill, Oid toastid);
@@ -122,7 +123,7 @@ wh_refill_undo(WhRefill *refill, Tuplestorestate *spool)
 	{
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_puttuple(spool,
-							wh_row_flat(ExecFetchSlotHeapTuple(slot, false, NULL),
+							wh_flat_row(ExecFetchSlotHeapTuple(slot, false, NULL),
 										RelationGetDescr(rel)));
 		MemoryContextReset(row);
 	}
@@ -159,6 +160,7 @@ renew(WhRefill *refill)
 {
 	Oid			toastid = refill->rel->rd_rel->reltoastrelid;
 
+	CheckTableForSerializableConflictIn(refill->rel);
 	wh_new_storage(refill->rel);
 	pgstat_count_truncate(refill->rel);
 	if (OidIsValid(toastid))
@@ -196,6 +198,7 @@ build(WhRefill *refill, Relation rel, Relation index)
 {
 	IndexInfo  *info;
 
+	TransferPredicateLocksToHeapRelation(index);
 	wh_new_storage(index);
 	info = BuildIndexInfo(index);
 	info->ii_Concurrent = true;
