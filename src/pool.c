@@ -40,7 +40,7 @@ struct WhPool
 	char	   *shared_tenant;	/* its key; NULL: each has its own */
 	DateADT		shared_day;
 	WhLease    *exporter;		/* NULL: nothing was read yet */
-	char	   *snapshot;
+	char	   *snapshot;		/* the exporter's memory */
 	TimestampTz as_of;
 };
 
@@ -107,6 +107,8 @@ wh_pool_share_snapshot(WhPool *pool, const WhTenant *tenant, DateADT day)
 		return;
 
 	end_snapshot(pool);
+	if (pool->shared_tenant != NULL)
+		pfree(pool->shared_tenant);
 	pool->shared_tenant = MemoryContextStrdup(pool->context, tenant->key);
 	pool->shared_day = day;
 }
@@ -274,7 +276,6 @@ export_snapshot(WhPool *pool, const WhTenant *tenant, const char *endpoint,
 				const char *subject)
 {
 	WhLease    *lease;
-	char	   *name;
 
 	if (tenant->max_connections < 2)
 		ereport(ERROR,
@@ -287,9 +288,9 @@ export_snapshot(WhPool *pool, const WhTenant *tenant, const char *endpoint,
 
 	lease = connect_anew(tenant, endpoint, subject);
 	wh_session_begin(lease->conn);
-	name = wh_session_export(lease->conn);
 
-	pool->snapshot = MemoryContextStrdup(pool->context, name);
+	pool->snapshot = MemoryContextStrdup(lease->context,
+										 wh_session_export(lease->conn));
 	pool->as_of = wh_conn_session(lease->conn)->as_of;
 	MemoryContextSetParent(lease->context, pool->context);
 	pool->exporter = lease;
