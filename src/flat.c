@@ -12,7 +12,6 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "common/hashfn.h"
-#include "utils/resowner.h"
 
 #include "flat.h"
 

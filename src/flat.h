@@ -7,6 +7,7 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 /*
