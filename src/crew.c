@@ -57,11 +57,14 @@ WhCrew *
 wh_crew_launch(const List *units, int nworkers, bool stop_on_failure,
 			   const List *settings)
 {
-	int			capacity = 2 * nworkers;	/* as many may die */
-	dsm_segment *segment = wh_queue_create(units, capacity, stop_on_failure, settings);
+	int			capacity;
+	dsm_segment *segment;
 	MemoryContext context;
 	WhCrew	   *crew;
 
+	nworkers = Min(nworkers, list_length(units));
+	capacity = 2 * nworkers;	/* as many may die */
+	segment = wh_queue_create(units, capacity, stop_on_failure, settings);
 	if (segment == NULL)
 		return NULL;
 

@@ -18,7 +18,6 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "portability/instr_time.h"
 #include "utils/backend_progress.h"
 #include "utils/builtins.h"
