@@ -117,9 +117,11 @@ COMMIT;
 SET ROLE whadmin;
 REFRESH MATERIALIZED VIEW tenant_a.load_2024_04_01 WITH NO DATA;
 RESET ROLE;
+DELETE FROM pg_statistic WHERE starelid = 'tenant_a.load_2024_04_01'::regclass;
 SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'delta');
 SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01');
 SELECT method, ins, upd, del, same, adds_up, reason FROM load_log;
+SELECT count(*) > 0 AS analyzed FROM pg_stats WHERE schemaname = 'tenant_a' AND tablename = 'load_2024_04_01';
 
 -- A first attempt that fails and a second, in one transaction: rows once; and
 -- a transaction that is rolled back leaves what was there.

@@ -382,7 +382,7 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 	bool		there = slice != NULL && OidIsValid(wh_slice_relid(slice));
 	char	   *name = wh_slice_name(unit->tmpl->name, &unit->period);
 	const char *relation = quote_qualified_identifier(unit->tenant->schema, name);
-	const char *note = there ? "refresh" : "create and fill";
+	const char *note = there ? "write what differs" : "create and fill";
 	Datum		values[7] = {0};
 	bool		nulls[7] = {0};
 
@@ -397,7 +397,7 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 									: wh_matview_sql(unit->tmpl, unit->tenant, &unit->period));
 	values[4] = CStringGetTextDatum(relation);
 	values[5] = CStringGetTextDatum(there
-									? psprintf("AccessExclusiveLock on %s", relation)
+									? psprintf("RowExclusiveLock on %s; AccessExclusiveLock at the end of a refill", relation)
 									: "AccessExclusiveLock on the new relation only");
 	values[6] = CStringGetTextDatum(note);
 

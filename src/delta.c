@@ -32,8 +32,8 @@
 
 #include "delta.h"
 #include "fill.h"
+#include "flat.h"
 #include "guc.h"
-#include "rows.h"
 
 /* A row without a partner. */
 typedef struct Row
@@ -142,7 +142,7 @@ wh_delta_row(WhDelta *delta, Datum *values, bool *isnull)
 
 	for (;;)
 	{
-		if (delta->stored != NULL && wh_rows_equal(delta->stored, arrived))
+		if (delta->stored != NULL && wh_flat_equal(delta->stored, arrived))
 		{
 			delta->counts.unchanged++;
 			advance(delta);
@@ -150,12 +150,12 @@ wh_delta_row(WhDelta *delta, Datum *values, bool *isnull)
 		}
 
 		if (!hashed)
-			hash = wh_row_hash(arrived, delta->seed);
+			hash = wh_flat_hash(arrived, delta->seed);
 		hashed = true;
 		if (delta->stored != NULL)
 		{
 			make_flat(delta);
-			if (delta->flat_hash == hash && wh_rows_equal(delta->flat, arrived))
+			if (delta->flat_hash == hash && wh_flat_equal(delta->flat, arrived))
 			{
 				delta->counts.unchanged++;
 				advance(delta);
@@ -210,6 +210,8 @@ wh_delta_rest(WhDelta *delta)
 WhDeltaSize
 wh_delta_size(const WhDelta *delta)
 {
+	if (delta->unmatched == 0)
+		return WH_DELTA_FITS;
 	if (MemoryContextMemAllocated(delta->memory, true) > (Size) wh_delta_memory * 1024)
 		return WH_DELTA_MEMORY;
 
@@ -225,7 +227,7 @@ wh_delta_make_room(WhDelta *delta)
 	dlist_iter	iter;
 
 	if (delta->waiting == NULL)
-		delta->waiting = wh_rows_spool(CurrentResourceOwner);
+		delta->waiting = wh_flat_spool(CurrentResourceOwner);
 
 	delete_stored(delta);
 	dlist_foreach(iter, &delta->arrived_rows)
@@ -257,7 +259,7 @@ void
 wh_delta_give_up(WhDelta *delta, Tuplestorestate *spool)
 {
 	dlist_node *node = dlist_is_empty(&delta->stored_rows) ? NULL :
-		dlist_head_node(&delta->stored_rows);
+	dlist_head_node(&delta->stored_rows);
 	dlist_iter	iter;
 
 	table_rescan(delta->scan, NULL);
@@ -328,8 +330,8 @@ make_flat(WhDelta *delta)
 		return;
 
 	context = MemoryContextSwitchTo(delta->flats);
-	delta->flat = wh_row_flat(delta->stored, delta->desc);
-	delta->flat_hash = wh_row_hash(delta->flat, delta->seed);
+	delta->flat = wh_flat_row(delta->stored, delta->desc);
+	delta->flat_hash = wh_flat_hash(delta->flat, delta->seed);
 	MemoryContextSwitchTo(context);
 }
 
@@ -371,7 +373,7 @@ take_arrived(WhDelta *delta)
 
 	for (Row **link = &entry->arrived; *link != NULL; link = &(*link)->next)
 	{
-		if (!wh_rows_equal((*link)->tuple, delta->flat))
+		if (!wh_flat_equal((*link)->tuple, delta->flat))
 			continue;
 		forget(delta, entry, link);
 		delta->counts.unchanged++;
@@ -447,7 +449,7 @@ is_at(WhDelta *delta, ItemPointer tid, HeapTuple arrived)
 	if (!table_tuple_fetch_row_version(delta->rel, tid, delta->snapshot,
 									   delta->probe))
 		elog(ERROR, "stored row vanished under its lock");
-	equal = wh_rows_equal(wh_row_flat(ExecFetchSlotHeapTuple(delta->probe, false, NULL),
+	equal = wh_flat_equal(wh_flat_row(ExecFetchSlotHeapTuple(delta->probe, false, NULL),
 									  delta->desc), arrived);
 	ExecClearTuple(delta->probe);
 
@@ -460,7 +462,7 @@ put_flat(WhDelta *delta, Tuplestorestate *spool)
 	MemoryContext context = MemoryContextSwitchTo(delta->scratch);
 
 	tuplestore_puttuple(spool,
-						wh_row_flat(ExecFetchSlotHeapTuple(delta->slot, false, NULL),
+						wh_flat_row(ExecFetchSlotHeapTuple(delta->slot, false, NULL),
 									delta->desc));
 	MemoryContextSwitchTo(context);
 	MemoryContextReset(delta->scratch);

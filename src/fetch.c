@@ -67,9 +67,6 @@ typedef struct Store
 	TupleDesc	desc;
 } Store;
 
-static WhFetched latest;
-static bool has_latest = false;
-
 PG_FUNCTION_INFO_V1(wh_fetch_rows);
 
 static WhPeriod period_of_call(const WhTemplate *tmpl, bool whole, DateADT day);
@@ -109,6 +106,7 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
 	WhTemplate *tmpl;
 	WhTenant   *tenant;
 	WhPeriod	period;
+	WhFetched	fetched;
 	Store		store;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -126,9 +124,7 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
 	period = period_of_call(tmpl, whole, day);
 	check_column_list(tmpl, tenant, store.desc, whole, day);
 
-	has_latest = false;
-	wh_fetch(tmpl, tenant, &period, store_row, &store, &latest);
-	has_latest = true;
+	wh_fetch(tmpl, tenant, &period, store_row, &store, &fetched);
 	wh_role_leave(&save);
 
 	return (Datum) 0;
@@ -178,18 +174,6 @@ wh_fetch_sql(const WhTemplate *tmpl, const WhTenant *tenant,
 	wh_gate_copy(sql);
 
 	return sql;
-}
-
-void
-wh_fetched_reset(void)
-{
-	has_latest = false;
-}
-
-const WhFetched *
-wh_fetched_latest(void)
-{
-	return has_latest ? &latest : NULL;
 }
 
 /*

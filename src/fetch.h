@@ -41,11 +41,4 @@ extern void wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant,
 extern char *wh_fetch_sql(const WhTemplate *tmpl, const WhTenant *tenant,
 						  const WhPeriod *period);
 
-/*
- * What the latest _wh.fetch() of this backend saw since the reset: a REFRESH
- * runs it deep inside the executor.
- */
-extern void wh_fetched_reset(void);
-extern const WhFetched *wh_fetched_latest(void);	/* NULL: none ran */
-
 #endif							/* WH_FETCH_H */

@@ -22,10 +22,10 @@
 #include "utils/memutils.h"
 
 #include "fill.h"
+#include "flat.h"
 #include "guc.h"
 #include "load.h"
 #include "refill.h"
-#include "rows.h"
 #include "settings.h"
 
 /* A refill gains nothing below so many differences, or this part of all. */
@@ -212,7 +212,7 @@ keep_bounds(Load *load)
 static void
 go_over(Load *load, const char *reason)
 {
-	Tuplestorestate *spool = wh_rows_spool(CurrentResourceOwner);
+	Tuplestorestate *spool = wh_flat_spool(CurrentResourceOwner);
 
 	wh_delta_give_up(load->delta, spool);
 	load->delta = NULL;
@@ -264,12 +264,12 @@ finish_refill(Load *load)
 static void
 apply_as_delta(Load *load)
 {
-	Tuplestorestate *spool = wh_rows_spool(load->refill.owner);
+	Tuplestorestate *spool = wh_flat_spool(load->refill.owner);
 	TupleTableSlot *slot;
 
 	wh_refill_undo(&load->refill, spool);
 	load->loaded->method = WH_DELTA;
-	load->loaded->reason = "readers left no moment for a refill until pg_warehouse.lock_deadline";
+	load->loaded->reason = "others left no moment for the lock of a refill";
 	load->may_go_over = false;
 	load->delta = wh_delta_begin(load->rel, PG_INT64_MAX);
 

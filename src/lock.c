@@ -26,6 +26,7 @@
 #include "lock.h"
 
 #define LONGEST_PAUSE 200		/* ms */
+#define LONGEST_QUEUE 300		/* ms that somebody may wait behind us */
 
 /* The state of one attempt to get a lock. */
 typedef struct Patience
@@ -43,6 +44,7 @@ static void begin(Patience *patience, const char *what,
 				  const char *holders);
 static double elapsed_ms(const Patience *patience);
 static bool try_all(List *relids);
+static bool is_waited_for(Oid relid);
 static bool pause_again(Patience *patience);
 static void pause_or_give_up(Patience *patience);
 
@@ -101,8 +103,13 @@ wh_lock_relations(List *relids, double *ms)
 	bool		locked;
 
 	begin(&patience, NULL, NULL);
-	while (!(locked = try_all(relids)) && pause_again(&patience))
+	while (!(locked = try_all(relids)))
 	{
+		if (elapsed_ms(&patience) > LONGEST_QUEUE &&
+			is_waited_for(linitial_oid(relids)))
+			break;
+		if (!pause_again(&patience))
+			break;
 	}
 	*ms = elapsed_ms(&patience);
 
@@ -219,6 +226,20 @@ try_all(List *relids)
 		UnlockRelationOid(list_nth_oid(relids, n), AccessExclusiveLock);
 
 	return false;
+}
+
+/*
+ * Does somebody want a lock that our ExclusiveLock denies?  No reader does,
+ * but readers queue behind such a one, and we would never get past it.
+ */
+static bool
+is_waited_for(Oid relid)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+
+	return LockHasWaiters(&tag, ExclusiveLock, false);
 }
 
 /*

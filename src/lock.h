@@ -24,8 +24,9 @@ extern double wh_lock_key(const char *ledger, const char *key, const char *what)
 extern double wh_lock_relation(Oid relid, const char *what);
 
 /*
- * The same for several relations at once, by OID; false when lock_deadline has
- * passed.  "ms" says how long it took either way.
+ * The same for several relations at once, by OID, of which the first is under
+ * ExclusiveLock already; false when lock_deadline has passed, or others queue
+ * for that one.  "ms" says how long it took either way.
  */
 extern bool wh_lock_relations(List *relids, double *ms);
 

@@ -1,13 +1,14 @@
 /*
  * matview.c
- *		Create, index, own, grant, fill and refresh ONE materialized view.
+ *		Create, index, own, grant, load and replace ONE materialized view.
  *
  * The body is a call of _wh.fetch() and nothing else, so pg_matviews shows no
- * secret and a plain REFRESH by any tool loads the same rows.  A relation is
- * touched only when it is a slice: a permanent heap materialized view of the
- * owner's that the ledger lists.  When its columns are no longer the
- * template's, a new one takes its place together with its grants, comments
- * and the tenant's view.  What the ledger says afterwards is the caller's.
+ * secret and a plain REFRESH by any tool loads the same rows; which shorter
+ * way they take when we are asked is load's.  A relation is touched only when
+ * it is a slice: a permanent heap materialized view of the owner's that the
+ * ledger lists.  When its columns are no longer the template's, a new one
+ * takes its place together with its grants, comments and the tenant's view.
+ * What the ledger says afterwards is the caller's.
  */
 #include "postgres.h"
 
@@ -99,7 +100,7 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 				WhMatviewResult *result)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Target		target = {.tmpl = tmpl, .tenant = tenant, .period = period};
+	Target		target = {.tmpl = tmpl,.tenant = tenant,.period = period};
 	int			nestlevel = wh_lock_bound();
 
 	target.rules = rules;
@@ -127,7 +128,7 @@ char *
 wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,
 			   const WhPeriod *period)
 {
-	Target		target = {.tmpl = tmpl, .tenant = tenant, .period = period};
+	Target		target = {.tmpl = tmpl,.tenant = tenant,.period = period};
 
 	target.schema = tenant->schema;
 
@@ -370,6 +371,8 @@ refresh(const Target *target, WhLoaded *loaded)
 	wh_load_again(rel, target->tmpl, target->tenant, target->period,
 				  target->rules, target->rows, loaded);
 	relation_close(rel, NoLock);
+	if (loaded->method == WH_FIRST_FILL)
+		ddl("ANALYZE", target->schema, target->name, "");
 }
 
 /*

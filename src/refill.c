@@ -15,6 +15,7 @@
 
 #include "access/genam.h"
 #include "access/multixact.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/visibilitymap.h"
@@ -29,15 +30,16 @@
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/predicate.h"
 #include "storage/smgr.h"
 #include "utils/memutils.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "flat.h"
 #include "lock.h"
 #include "refill.h"
-#include "rows.h"
 
 static void renew(WhRefill *refill);
 static void renew_toast(WhRefill *refill, Oid toastid);
@@ -121,7 +123,7 @@ wh_refill_undo(WhRefill *refill, Tuplestorestate *spool)
 	{
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_puttuple(spool,
-							wh_row_flat(ExecFetchSlotHeapTuple(slot, false, NULL),
+							wh_flat_row(ExecFetchSlotHeapTuple(slot, false, NULL),
 										RelationGetDescr(rel)));
 		MemoryContextReset(row);
 	}
@@ -132,6 +134,9 @@ wh_refill_undo(WhRefill *refill, Tuplestorestate *spool)
 	UnregisterSnapshot(snapshot);
 
 	wh_refill_cancel(refill);
+
+	/* Only opening it shows an open relation its old files again. */
+	relation_close(relation_open(RelationGetRelid(rel), NoLock), NoLock);
 }
 
 /*
@@ -155,6 +160,7 @@ renew(WhRefill *refill)
 {
 	Oid			toastid = refill->rel->rd_rel->reltoastrelid;
 
+	CheckTableForSerializableConflictIn(refill->rel);
 	wh_new_storage(refill->rel);
 	pgstat_count_truncate(refill->rel);
 	if (OidIsValid(toastid))
@@ -192,6 +198,7 @@ build(WhRefill *refill, Relation rel, Relation index)
 {
 	IndexInfo  *info;
 
+	TransferPredicateLocksToHeapRelation(index);
 	wh_new_storage(index);
 	info = BuildIndexInfo(index);
 	info->ii_Concurrent = true;

@@ -187,7 +187,7 @@ wh_publish(List *templates)
 
 	foreach(lc, templates)
 	{
-		Showing work = {(const WhTemplate *) lfirst(lc), true};
+		Showing		work = {(const WhTemplate *) lfirst(lc), true};
 		WhRun		run = {0};
 
 		run.template_name = work.tmpl->name;
@@ -454,7 +454,7 @@ load_unit(WhRun *run, void *arg)
 static void
 publish_template(WhRun *run, void *arg)
 {
-	Showing *work = (Showing *) arg;
+	Showing    *work = (Showing *) arg;
 
 	run->status = "loaded";
 	work->ok = wh_unionview_all(work->tmpl);

@@ -1,5 +1,5 @@
 /*
- * rows.c
+ * flat.c
  *		Rows as bytes that can be compared, hashed and kept.
  *
  * A row that arrives is plain; the same row in a relation may have been
@@ -12,9 +12,8 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "common/hashfn.h"
-#include "utils/resowner.h"
 
-#include "rows.h"
+#include "flat.h"
 
 /* Memory that a spool may use before it goes to disk. */
 #define SPOOL_KB 1024
@@ -25,10 +24,10 @@
 static bool is_packed(Datum value);
 
 /*
- * Bring a tuple to the comparable form; see rows.h.
+ * Bring a tuple to the comparable form; see flat.h.
  */
 HeapTuple
-wh_row_flat(HeapTuple tuple, TupleDesc desc)
+wh_flat_row(HeapTuple tuple, TupleDesc desc)
 {
 	Datum		values[MaxHeapAttributeNumber];
 	bool		isnull[MaxHeapAttributeNumber];
@@ -51,7 +50,7 @@ wh_row_flat(HeapTuple tuple, TupleDesc desc)
 }
 
 bool
-wh_rows_equal(HeapTuple a, HeapTuple b)
+wh_flat_equal(HeapTuple a, HeapTuple b)
 {
 	return a->t_len == b->t_len &&
 		a->t_data->t_hoff == b->t_data->t_hoff &&
@@ -61,17 +60,17 @@ wh_rows_equal(HeapTuple a, HeapTuple b)
 }
 
 uint64
-wh_row_hash(HeapTuple tuple, uint64 seed)
+wh_flat_hash(HeapTuple tuple, uint64 seed)
 {
 	return hash_bytes_extended((unsigned char *) tuple->t_data + BODY,
 							   (int) (tuple->t_len - BODY), seed);
 }
 
 /*
- * Make a store for rows; see rows.h.
+ * Make a store for rows; see flat.h.
  */
 Tuplestorestate *
-wh_rows_spool(ResourceOwner owner)
+wh_flat_spool(ResourceOwner owner)
 {
 	ResourceOwner current = CurrentResourceOwner;
 	Tuplestorestate *spool;
