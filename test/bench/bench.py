@@ -124,6 +124,15 @@ class Bench:
             self.note("reported", group, label, said)
 
 
+def save(results):
+    """Write the report as far as it goes, so that an early end loses little."""
+    results["ratios"], results["targets"] = report.judge(results)
+    with open(OUT + "/bench.json", "w", encoding="utf-8") as file:
+        json.dump(results, file, indent=1, sort_keys=True)
+    with open(OUT + "/bench.md", "w", encoding="utf-8") as file:
+        file.write(report.markdown(results))
+
+
 def main():
     wanted = os.environ["ONLY"].split() or parts.PARTS
     say(f"making the source: {ROWS:,} rows in seven states")
@@ -132,13 +141,8 @@ def main():
         if name in wanted:
             say(f"measuring: {name}")
             part(bench)
+            save(bench.results)
     bench.proxy.stop()
-
-    bench.results["ratios"], bench.results["targets"] = report.judge(bench.results)
-    with open(OUT + "/bench.json", "w", encoding="utf-8") as file:
-        json.dump(bench.results, file, indent=1, sort_keys=True)
-    with open(OUT + "/bench.md", "w", encoding="utf-8") as file:
-        file.write(report.markdown(bench.results))
     say("done")
 
 
