@@ -582,7 +582,9 @@ wait_for_socket(const WhConn *conn, int events, TimestampTz deadline)
 
 /*
  * Wait for the tenant and let libpq take what has come.  Throws at a deadline,
- * and when more than max_bytes have come for one message.
+ * and when more than max_bytes have come for one message.  libpq takes in for
+ * as long as there is something, so what a peer manages to send meanwhile
+ * comes on top.
  */
 static void
 await_bytes(WhConn *conn, int64 max_bytes)

@@ -301,7 +301,8 @@ changed('an SQLSTATE that is none', qr/^08P01: tenant "peer": oops/, sub {
 });
 
 # A row without end costs its cap, not the memory of the machine; notices cost
-# nothing.
+# nothing.  The peer takes a breath per megabyte: libpq reads for as long as
+# there is something to read, and we count in between.
 my $flood = HostileServer->proxy($node->port, sub {
 	my ($message, $number, $state, $client) = @_;
 
@@ -317,6 +318,7 @@ my $flood = HostileServer->proxy($node->port, sub {
 				my $sent = syswrite($client, $chunk) or return undef;
 				substr($chunk, 0, $sent, '');
 			}
+			sleep 0.001;
 		}
 	}
 	return $message;
