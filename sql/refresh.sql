@@ -108,6 +108,9 @@ SELECT _wh.update_mv_window_by_template('daystats', 'tenant_a', '2015-01-01', '2
 \echo :SQLSTATE
 RESET pg_warehouse.max_workers;
 \set VERBOSITY default
+-- Nothing is asked for where a name or the day is NULL.
+SELECT _wh.create_mv_from_template(NULL, 'tenant_a') IS NULL AS a, _wh.create_mv_from_template('daystats', NULL) IS NULL AS b,
+       _wh.create_mv_from_template('daystats', 'tenant_a', NULL, NULL) IS NULL AS c;
 SELECT _wh.create_mv_from_template('daystats', 'tenant_a', 'public', '2024-01-01');
 \echo :SQLSTATE
 SELECT * FROM _wh.wh_refresh('daystats', on_error => 'ignore');

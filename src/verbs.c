@@ -91,8 +91,8 @@ wh_current_date_utc(PG_FUNCTION_ARGS)
 Datum
 wh_create_mv_from_template(PG_FUNCTION_ARGS)
 {
-	char	   *template_name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *tenant_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *template_name;
+	char	   *tenant_name;
 	char	   *schema = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	WhRequest	request = {0};
 	const WhTenant *tenant;
@@ -100,6 +100,12 @@ wh_create_mv_from_template(PG_FUNCTION_ARGS)
 	WhRole		caller;
 	bool		ok = true;
 
+	/* Not strict, for the sake of target_schema. */
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
+		PG_RETURN_NULL();
+
+	template_name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	tenant_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	request.has_from = request.has_to = true;
 	request.from = request.to = PG_GETARG_DATEADT(3);
 
