@@ -44,8 +44,7 @@ static void warn_of_refusal(const WhCrew *crew);
 static void run_here(Dispatch *dispatch, const WhOutcome *outcomes);
 static List *waiting_units(const Dispatch *dispatch, const WhOutcome *outcomes);
 static void deliver(Dispatch *dispatch, const WhRun *run);
-static void deliver_logged(Dispatch *dispatch, int64 run_id);
-static void deliver_lost(Dispatch *dispatch, int64 run_id);
+static void deliver_outcome(Dispatch *dispatch, const WhOutcome *outcome);
 static void run_committed(const WhUnit *unit, WhRun *run);
 static void begin(WhRole *caller);
 static void end(const WhRole *caller);
@@ -140,7 +139,7 @@ run_in_workers(Dispatch *dispatch, WhCrew *crew)
 
 			if (outcome.state != WH_UNIT_DONE)
 				break;
-			deliver_logged(dispatch, outcome.run_id);
+			deliver_outcome(dispatch, &outcome);
 		}
 	}
 
@@ -212,10 +211,8 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 		CHECK_FOR_INTERRUPTS();
 		if (outcomes != NULL)
 			outcome = outcomes[dispatch->next];
-		if (outcome.state == WH_UNIT_DONE)
-			deliver_logged(dispatch, outcome.run_id);
-		else if (outcome.state == WH_UNIT_LOST)
-			deliver_lost(dispatch, outcome.run_id);
+		if (outcome.state == WH_UNIT_DONE || outcome.state == WH_UNIT_LOST)
+			deliver_outcome(dispatch, &outcome);
 		else if (dispatch->stopped)
 			dispatch->next++;
 		else
@@ -269,39 +266,29 @@ deliver(Dispatch *dispatch, const WhRun *run)
 	dispatch->on_result(dispatch->arg, unit, run);
 }
 
-static void
-deliver_logged(Dispatch *dispatch, int64 run_id)
-{
-	const WhUnit *unit = (const WhUnit *) list_nth(dispatch->units, dispatch->next);
-	WhRole		caller;
-	WhRun		run;
-
-	begin(&caller);
-	wh_unit_name(unit, &run);
-	run.run_id = run_id;
-	wh_run_read(&run);
-	end(&caller);
-
-	deliver(dispatch, &run);
-}
-
 /*
- * Mark a unit whose worker died as lost.  To the caller it has failed.
+ * Deliver a unit that a worker had: what its row of the log says, or, where
+ * the worker died over it, that it is lost.  To the caller that has failed.
  */
 static void
-deliver_lost(Dispatch *dispatch, int64 run_id)
+deliver_outcome(Dispatch *dispatch, const WhOutcome *outcome)
 {
 	const WhUnit *unit = (const WhUnit *) list_nth(dispatch->units, dispatch->next);
+	bool		lost = outcome->state == WH_UNIT_LOST;
 	WhRole		caller;
 	WhRun		run;
 
 	begin(&caller);
 	wh_unit_name(unit, &run);
-	run.run_id = run_id;
-	wh_run_lost(&run);
+	run.run_id = outcome->run_id;
+	if (lost)
+		wh_run_lost(&run);
+	else
+		wh_run_read(&run);
 	end(&caller);
 
-	run.status = "failed";
+	if (lost)
+		run.status = "failed";
 	deliver(dispatch, &run);
 }
 

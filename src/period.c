@@ -31,24 +31,6 @@ wh_period_day(DateADT day)
 }
 
 WhPeriod
-wh_period_month(DateADT day)
-{
-	int			year;
-	int			month;
-	int			mday;
-
-	j2date(day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
-
-	return wh_period_make(WH_MONTH, date_of(year, month, 1));
-}
-
-WhPeriod
-wh_period_year(int year)
-{
-	return wh_period_make(WH_YEAR, date_of(year, 1, 1));
-}
-
-WhPeriod
 wh_period_whole(void)
 {
 	return wh_period_make(WH_WHOLE, DATEVAL_NOBEGIN);

@@ -32,8 +32,6 @@ typedef struct WhSpan
 } WhSpan;
 
 extern WhPeriod wh_period_day(DateADT day);
-extern WhPeriod wh_period_month(DateADT day);	/* the month it lies in */
-extern WhPeriod wh_period_year(int year);
 extern WhPeriod wh_period_whole(void);
 extern WhPeriod wh_period_make(WhPeriodKind kind, DateADT start);
 

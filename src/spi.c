@@ -211,52 +211,6 @@ wh_col_timestamptz(uint64 row, int col, TimestampTz if_null)
 	return isnull ? if_null : DatumGetTimestampTz(value);
 }
 
-Jsonb *
-wh_col_jsonb(uint64 row, int col)
-{
-	bool		isnull;
-	Datum		value = wh_col(row, col, &isnull);
-
-	return isnull ? NULL : DatumGetJsonbP(value);
-}
-
-/*
- * Return the elements of a text[] or name[] column as a list of strings; NIL
- * for NULL and for an empty array.
- */
-List *
-wh_col_strings(uint64 row, int col)
-{
-	bool		isnull;
-	Datum		value = wh_col(row, col, &isnull);
-	List	   *strings = NIL;
-	ArrayType  *array;
-	Datum	   *elems;
-	bool	   *nulls;
-	int			nelems;
-	bool		is_name;
-
-	if (isnull)
-		return NIL;
-
-	array = DatumGetArrayTypeP(value);
-	is_name = ARR_ELEMTYPE(array) == NAMEOID;
-	deconstruct_array(array, ARR_ELEMTYPE(array),
-					  is_name ? NAMEDATALEN : -1, false,
-					  is_name ? TYPALIGN_CHAR : TYPALIGN_INT,
-					  &elems, &nulls, &nelems);
-	for (int i = 0; i < nelems; i++)
-	{
-		if (nulls[i])
-			continue;
-		strings = lappend(strings, is_name
-						  ? pstrdup(NameStr(*DatumGetName(elems[i])))
-						  : TextDatumGetCString(elems[i]));
-	}
-
-	return strings;
-}
-
 /*
  * Run one utility statement given as text.
  */

@@ -56,8 +56,6 @@ extern double wh_col_float8(uint64 row, int col, double if_null);
 extern bool wh_col_bool(uint64 row, int col, bool if_null);
 extern DateADT wh_col_date(uint64 row, int col);
 extern TimestampTz wh_col_timestamptz(uint64 row, int col, TimestampTz if_null);
-extern Jsonb *wh_col_jsonb(uint64 row, int col);	/* NULL for SQL NULL */
-extern List *wh_col_strings(uint64 row, int col);	/* text[] or name[]; NIL */
 
 /*
  * Run one utility statement as the current user; the caller has become the

@@ -123,15 +123,6 @@ wh_unionview_all(const WhTemplate *tmpl)
 }
 
 /*
- * Write what the tenant's view would show now.
- */
-char *
-wh_unionview_tenant_sql(const WhTemplate *tmpl, const WhTenant *tenant)
-{
-	return wh_view_of_tenant(tmpl, tenant->name, tenant->schema)->definition;
-}
-
-/*
  * Take a tenant, or the template, out of the views; see unionview.h.
  */
 void

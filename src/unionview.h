@@ -28,9 +28,6 @@ extern bool wh_unionview_public(const WhTemplate *tmpl);
  */
 extern bool wh_unionview_all(const WhTemplate *tmpl);
 
-/* The SELECT behind the tenant's view as of now, for _wh.wh_plan(). */
-extern char *wh_unionview_tenant_sql(const WhTemplate *tmpl, const WhTenant *tenant);
-
 /*
  * Take a tenant (or, tenant NULL, the template) out of the views before its
  * relations go: views rebuilt without it, its own dropped.
