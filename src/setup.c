@@ -326,7 +326,12 @@ preload_library(void)
 
 	initStringInfo(&value);
 	foreach(lc, libraries)
-		appendStringInfo(&value, "%s, ", quote_literal_cstr((char *) lfirst(lc)));
+	{
+		/* An empty setting is one library without a name. */
+		if (*(char *) lfirst(lc) != '\0')
+			appendStringInfo(&value, "%s, ",
+							 quote_literal_cstr((char *) lfirst(lc)));
+	}
 	appendStringInfoString(&value, "'pg_warehouse'");
 	ddl("ALTER DATABASE %s SET session_preload_libraries = %s",
 		quote_identifier(get_database_name(MyDatabaseId)), value.data);

@@ -17,25 +17,25 @@
  */
 extern void wh_uniontable_schema(const char *owner);
 
-/* The template's columns and schema_name, which is always the last. */
-extern TupleDesc wh_uniontable_columns(const WhTemplate *tmpl);
+/* Columns and schema_name, which is always the last. */
+extern TupleDesc wh_with_schema_name(TupleDesc columns);
 
 /* The table, or InvalidOid when it is not there or is not ours. */
 extern Oid	wh_uniontable_relid(const WhTemplate *tmpl);
 
-/* Is it there, with the columns and the options that the template wants? */
-extern bool wh_uniontable_fits(const WhTemplate *tmpl);
+/* Is it there, with these columns and the options that the template wants? */
+extern bool wh_uniontable_fits(const WhTemplate *tmpl, TupleDesc columns);
 
 /*
  * Make the table, in place of the one that does not fit, with its grants and
- * comments.  The caller holds the template's view lock and has taken our views
- * off the old one; what else depends on that is 2BP01, something that is not
- * ours in its place 42710.
+ * comments.  The caller holds the template's view lock.  To begin with, the
+ * schema is made if it is missing and an old table locked, by trying;
+ * something that is not ours in its place is 42710.  Before the second step
+ * the caller takes our views off the old table; what else depends on it is
+ * 2BP01.
  */
-extern void wh_uniontable_make(const WhTemplate *tmpl);
-
-/* Lock it away from readers, by trying: the first lock of a change. */
-extern void wh_uniontable_lock(const WhTemplate *tmpl);
+extern void wh_uniontable_begin(const WhTemplate *tmpl);
+extern void wh_uniontable_make(const WhTemplate *tmpl, TupleDesc columns);
 
 /*
  * Drop the table if it is ours; 2BP01 when people built on it.  The second

@@ -66,7 +66,7 @@ wh_view_of_all(const WhTemplate *tmpl, const char *without)
 	view->tmpl = tmpl;
 	view->tenant = WH_PUBLIC_VIEW;
 	view->schema = wh_settings()->public_schema;
-	view->columns = wh_uniontable_columns(tmpl);
+	view->columns = wh_with_schema_name(tmpl->columns);
 	view->arms = tmpl->layout == WH_LAYOUT_EXPAND
 		? table_arm(tmpl) : view_arms(tmpl, without);
 	view->definition = wh_view_select(view);
