@@ -3,7 +3,7 @@
  *		The views that people read, in either layout.
  *
  * What a view should show is viewtext's, the foreign table of the layout
- * expand uniontable's; this file brings views into being.  A view is written
+ * expand viewtable's; this file brings views into being.  A view is written
  * only when its text or what it depends on has changed, replaced in place
  * where PostgreSQL can, and else made anew with all that people gave it
  * (kept).  Nothing is dropped by CASCADE.  All views of a template change
@@ -27,7 +27,7 @@
 #include "settings.h"
 #include "slice.h"
 #include "spi.h"
-#include "uniontable.h"
+#include "viewtable.h"
 #include "unionview.h"
 #include "viewtext.h"
 
@@ -139,7 +139,7 @@ wh_unionview_all(const WhTemplate *tmpl)
 
 	/* What only the views of before needed can go. */
 	if (tmpl->layout != WH_LAYOUT_EXPAND)
-		wh_uniontable_drop_unused(tmpl);
+		wh_viewtable_drop_unused(tmpl);
 	else
 		ok &= update_table(tmpl);
 
@@ -163,7 +163,7 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 	foreach(lc, wh_published(tmpl->name, tenant ? tenant->name : NULL))
 		drop_view((const WhPublished *) lfirst(lc));
 	if (tenant == NULL)
-		wh_uniontable_drop(tmpl);
+		wh_viewtable_drop(tmpl);
 }
 
 /*
@@ -298,15 +298,15 @@ ensure_table(const WhTemplate *tmpl)
 	int			nestlevel;
 
 	if (tmpl->layout != WH_LAYOUT_EXPAND ||
-		wh_uniontable_fits(tmpl, table_columns(tmpl)))
+		wh_viewtable_fits(tmpl, table_columns(tmpl)))
 		return false;
 
 	wh_published_lock(tmpl->name);
-	if (wh_uniontable_fits(tmpl, table_columns(tmpl)))
+	if (wh_viewtable_fits(tmpl, table_columns(tmpl)))
 		return true;
 
 	nestlevel = wh_lock_bound();
-	wh_uniontable_begin(tmpl);
+	wh_viewtable_begin(tmpl);
 	views = views_on_table(tmpl);
 	foreach(lc, views)
 	{
@@ -315,7 +315,7 @@ ensure_table(const WhTemplate *tmpl)
 		view->arms = NIL;
 		rewrite(view, published_relid(tmpl, view->tenant));
 	}
-	wh_uniontable_make(tmpl, table_columns(tmpl));
+	wh_viewtable_make(tmpl, table_columns(tmpl));
 	arms = wh_view_of_all(tmpl, NULL)->arms;
 	foreach(lc, views)
 	{
@@ -385,7 +385,7 @@ with_columns(TupleDesc columns, TupleDesc others)
 static List *
 views_on_table(const WhTemplate *tmpl)
 {
-	Oid			table = wh_uniontable_relid(tmpl);
+	Oid			table = wh_viewtable_relid(tmpl);
 	WhView	   *of_all = NULL;
 	List	   *views = NIL;
 	ListCell   *lc;

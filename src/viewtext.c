@@ -19,7 +19,7 @@
 #include "published.h"
 #include "settings.h"
 #include "slice.h"
-#include "uniontable.h"
+#include "viewtable.h"
 #include "viewtext.h"
 
 /* Longest flat chain of UNION ALL. */
@@ -129,7 +129,7 @@ static List *
 table_arm(const WhTemplate *tmpl)
 {
 	return list_make1(make_arm(WH_UNION_SCHEMA, tmpl->name,
-							   wh_uniontable_relid(tmpl)));
+							   wh_viewtable_relid(tmpl)));
 }
 
 static WhViewArm *

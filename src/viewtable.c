@@ -1,5 +1,5 @@
 /*
- * uniontable.c
+ * viewtable.c
  *		The foreign table on which a template's views stand in the layout
  *		expand.
  *
@@ -33,7 +33,7 @@
 #include "lock.h"
 #include "names.h"
 #include "spi.h"
-#include "uniontable.h"
+#include "viewtable.h"
 
 static Oid	at_place(const WhTemplate *tmpl);
 static bool is_on_server(Oid relid);
@@ -47,10 +47,10 @@ static char *qualified(const WhTemplate *tmpl);
 static char *what(const WhTemplate *tmpl);
 
 /*
- * Make the schema of these tables; see uniontable.h.
+ * Make the schema of these tables; see viewtable.h.
  */
 void
-wh_uniontable_schema(const char *owner)
+wh_viewtable_schema(const char *owner)
 {
 	Oid			nspid = get_namespace_oid(WH_UNION_SCHEMA, true);
 
@@ -82,10 +82,10 @@ wh_with_schema_name(TupleDesc columns)
 }
 
 /*
- * Look the table up; see uniontable.h.
+ * Look the table up; see viewtable.h.
  */
 Oid
-wh_uniontable_relid(const WhTemplate *tmpl)
+wh_viewtable_relid(const WhTemplate *tmpl)
 {
 	Oid			relid = at_place(tmpl);
 
@@ -94,22 +94,22 @@ wh_uniontable_relid(const WhTemplate *tmpl)
 }
 
 /*
- * Compare the table with the template; see uniontable.h.
+ * Compare the table with the template; see viewtable.h.
  */
 bool
-wh_uniontable_fits(const WhTemplate *tmpl, TupleDesc columns)
+wh_viewtable_fits(const WhTemplate *tmpl, TupleDesc columns)
 {
-	Oid			relid = wh_uniontable_relid(tmpl);
+	Oid			relid = wh_viewtable_relid(tmpl);
 
 	return OidIsValid(relid) &&
 		has_options(relid, tmpl) && has_columns(relid, columns);
 }
 
 /*
- * Make the table, or make it anew; see uniontable.h.
+ * Make the table, or make it anew; see viewtable.h.
  */
 void
-wh_uniontable_make(const WhTemplate *tmpl, TupleDesc columns)
+wh_viewtable_make(const WhTemplate *tmpl, TupleDesc columns)
 {
 	Oid			relid = at_place(tmpl);
 	WhKept	   *kept = NULL;
@@ -130,30 +130,30 @@ wh_uniontable_make(const WhTemplate *tmpl, TupleDesc columns)
 }
 
 /*
- * See to the table's place before any work; see uniontable.h.
+ * See to the table's place before any work; see viewtable.h.
  */
 void
-wh_uniontable_begin(const WhTemplate *tmpl)
+wh_viewtable_begin(const WhTemplate *tmpl)
 {
-	wh_uniontable_schema(GetUserNameFromId(GetUserId(), false));
+	wh_viewtable_schema(GetUserNameFromId(GetUserId(), false));
 	check_place(tmpl);
 	if (OidIsValid(at_place(tmpl)))
 		(void) wh_lock_relation(at_place(tmpl), what(tmpl));
 }
 
 /*
- * Drop the table; see uniontable.h.
+ * Drop the table; see viewtable.h.
  */
 void
-wh_uniontable_drop(const WhTemplate *tmpl)
+wh_viewtable_drop(const WhTemplate *tmpl)
 {
 	int			nestlevel;
 
-	if (!OidIsValid(wh_uniontable_relid(tmpl)))
+	if (!OidIsValid(wh_viewtable_relid(tmpl)))
 		return;
 
 	nestlevel = wh_lock_bound();
-	wh_uniontable_begin(tmpl);
+	wh_viewtable_begin(tmpl);
 	drop(tmpl);
 	wh_lock_unbound(nestlevel);
 }
@@ -162,12 +162,12 @@ wh_uniontable_drop(const WhTemplate *tmpl)
  * Drop the table unless something stands on it.
  */
 void
-wh_uniontable_drop_unused(const WhTemplate *tmpl)
+wh_viewtable_drop_unused(const WhTemplate *tmpl)
 {
-	Oid			relid = wh_uniontable_relid(tmpl);
+	Oid			relid = wh_viewtable_relid(tmpl);
 
 	if (OidIsValid(relid) && wh_kept_dependents(relid, InvalidOid) == NULL)
-		wh_uniontable_drop(tmpl);
+		wh_viewtable_drop(tmpl);
 }
 
 /*
@@ -249,7 +249,7 @@ check_place(const WhTemplate *tmpl)
 {
 	Oid			relid = at_place(tmpl);
 
-	if (!OidIsValid(relid) || OidIsValid(wh_uniontable_relid(tmpl)))
+	if (!OidIsValid(relid) || OidIsValid(wh_viewtable_relid(tmpl)))
 		return;
 
 	if (is_on_server(relid))

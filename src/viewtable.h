@@ -1,10 +1,10 @@
 /*
- * uniontable.h
+ * viewtable.h
  *		The foreign table of a template, _wh_union.{template}, on which its
  *		views stand in the layout expand.
  */
-#ifndef WH_UNIONTABLE_H
-#define WH_UNIONTABLE_H
+#ifndef WH_VIEWTABLE_H
+#define WH_VIEWTABLE_H
 
 #include "template.h"
 
@@ -15,16 +15,16 @@
  * Make the schema if it is missing, for the role given; 42710 when it is
  * somebody else's.
  */
-extern void wh_uniontable_schema(const char *owner);
+extern void wh_viewtable_schema(const char *owner);
 
 /* Columns and schema_name, which is always the last. */
 extern TupleDesc wh_with_schema_name(TupleDesc columns);
 
 /* The table, or InvalidOid when it is not there or is not ours. */
-extern Oid	wh_uniontable_relid(const WhTemplate *tmpl);
+extern Oid	wh_viewtable_relid(const WhTemplate *tmpl);
 
 /* Is it there, with these columns and the options that the template wants? */
-extern bool wh_uniontable_fits(const WhTemplate *tmpl, TupleDesc columns);
+extern bool wh_viewtable_fits(const WhTemplate *tmpl, TupleDesc columns);
 
 /*
  * Make the table, in place of the one that does not fit, with its grants and
@@ -34,14 +34,14 @@ extern bool wh_uniontable_fits(const WhTemplate *tmpl, TupleDesc columns);
  * the caller takes our views off the old table; what else depends on it is
  * 2BP01.
  */
-extern void wh_uniontable_begin(const WhTemplate *tmpl);
-extern void wh_uniontable_make(const WhTemplate *tmpl, TupleDesc columns);
+extern void wh_viewtable_begin(const WhTemplate *tmpl);
+extern void wh_viewtable_make(const WhTemplate *tmpl, TupleDesc columns);
 
 /*
  * Drop the table if it is ours; 2BP01 when people built on it.  The second
  * one leaves it alone then.
  */
-extern void wh_uniontable_drop(const WhTemplate *tmpl);
-extern void wh_uniontable_drop_unused(const WhTemplate *tmpl);
+extern void wh_viewtable_drop(const WhTemplate *tmpl);
+extern void wh_viewtable_drop_unused(const WhTemplate *tmpl);
 
-#endif							/* WH_UNIONTABLE_H */
+#endif							/* WH_VIEWTABLE_H */
