@@ -35,6 +35,7 @@
 #include "pool.h"
 #include "session.h"
 #include "settings.h"
+#include "slice.h"
 
 /*
  * The batch context is reset after so many rows or bytes, which usually fit
@@ -141,6 +142,7 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
 	check_column_list(tmpl, tenant, store.desc, whole, day);
 
 	wh_fetch(tmpl, tenant, &period, &sink, &fetched);
+	wh_slice_admit(tmpl, tenant->name, &period, tenant->time_zone);
 	wh_role_leave(&save);
 
 	return (Datum) 0;
