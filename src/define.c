@@ -27,6 +27,7 @@
 #include "slice.h"
 #include "spi.h"
 #include "template.h"
+#include "uniontable.h"
 #include "unionview.h"
 
 /* Arguments of add_template() and, with the last two, alter_template(). */
@@ -126,10 +127,12 @@ wh_alter_template(PG_FUNCTION_ARGS)
 	char	   *name = required_text(fcinfo, ARG_TEMPLATE);
 	char	   *sample_tenant = text_or_null(fcinfo, ARG_SAMPLE_TENANT);
 	WhTemplate *tmpl;
+	WhLayout	layout;
 	WhRole		caller;
 
 	wh_become_owner(&caller);
 	tmpl = wh_template(name);
+	layout = tmpl->layout;
 	for (Argument arg = ARG_QUERY; arg < N_SETTINGS; arg++)
 	{
 		if (!PG_ARGISNULL(arg))
@@ -145,6 +148,10 @@ wh_alter_template(PG_FUNCTION_ARGS)
 	infer_columns(tmpl, sample_tenant);
 	wh_template_check(tmpl);
 	wh_template_update(tmpl);
+
+	/* A view that cannot be switched now is warned of; the next run does it. */
+	if (tmpl->layout != layout && wh_published(name, NULL) != NIL)
+		(void) wh_unionview_all(tmpl);
 	wh_role_leave(&caller);
 
 	wh_audit("alter_template", name, changed_settings(fcinfo, tmpl));
@@ -181,6 +188,8 @@ wh_drop_template(PG_FUNCTION_ARGS)
 
 		append_name(&dropped, view->view_schema, view->view_name);
 	}
+	if (OidIsValid(wh_uniontable_relid(tmpl)))
+		append_name(&dropped, WH_UNION_SCHEMA, name);
 	if (!dry_run)
 	{
 		lock_slices(tmpl, slices);

@@ -60,7 +60,8 @@ wh_kept(Oid relid, TupleDesc successor)
 						 " WHERE t.attrelid = $1 AND t.attname = ANY ($2)"
 						 " UNION ALL SELECT pg_catalog.format("
 						 "'COMMENT ON %s %s IS %L', CASE c.relkind"
-						 " WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END,"
+						 " WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE'"
+						 " ELSE 'VIEW' END,"
 						 " $1::pg_catalog.regclass, d.description)"
 						 " FROM pg_catalog.pg_description d"
 						 " JOIN pg_catalog.pg_class c ON c.oid = d.objoid"
@@ -113,10 +114,12 @@ wh_kept_restore(const WhKept *kept, Oid relid)
 }
 
 /*
- * Refuse to lose what others built on a relation; see kept.h.
+ * List what others built on a relation; see kept.h.  Rules, triggers and
+ * defaults of the relation itself are people's too, though they would go with
+ * it without a word.
  */
-void
-wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
+char *
+wh_kept_dependents(Oid relid, Oid ours)
 {
 	WhArg		args[2];
 	List	   *dependents;
@@ -126,14 +129,17 @@ wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 	args[1] = oid_arg(ours);
 	dependents =
 		strings_of_query("SELECT pg_catalog.string_agg(DISTINCT"
-						 " CASE WHEN r.oid IS NULL THEN"
-						 " pg_catalog.pg_describe_object(d.classid, d.objid,"
-						 " d.objsubid)"
-						 " ELSE pg_catalog.pg_describe_object(" PG_CLASS ","
-						 " r.ev_class, 0) END, ', ')"
+						 " CASE WHEN r.rulename = '_RETURN' THEN"
+						 " pg_catalog.pg_describe_object(" PG_CLASS ","
+						 " r.ev_class, 0)"
+						 " ELSE pg_catalog.pg_describe_object(d.classid, d.objid,"
+						 " d.objsubid) END, ', ')"
 						 " FROM pg_catalog.pg_class c"
 						 " JOIN pg_catalog.pg_type t ON t.oid = c.reltype"
-						 " JOIN pg_catalog.pg_depend d ON d.deptype = 'n' AND"
+						 " JOIN pg_catalog.pg_depend d ON (d.deptype = 'n'"
+						 " OR d.deptype = 'a' AND d.classid IN (" PG_REWRITE ","
+						 " 'pg_catalog.pg_trigger'::pg_catalog.regclass,"
+						 " 'pg_catalog.pg_attrdef'::pg_catalog.regclass)) AND"
 						 " (d.refclassid = " PG_CLASS
 						 " AND d.refobjid = c.oid"
 						 " OR d.refclassid = " PG_TYPE
@@ -141,17 +147,30 @@ wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 						 " LEFT JOIN pg_catalog.pg_rewrite r"
 						 " ON r.oid = d.objid AND d.classid = " PG_REWRITE
 						 " WHERE c.oid = $1"
-						 " AND (r.oid IS NULL OR r.ev_class NOT IN ($1, $2))"
+						 " AND (r.oid IS NULL OR r.ev_class <> $2"
+						 " AND NOT (r.ev_class = $1 AND r.rulename = '_RETURN'))"
 						 " HAVING pg_catalog.count(*) > 0",
 						 args, lengthof(args));
-	if (dependents == NIL)
+
+	return dependents == NIL ? NULL : (char *) linitial(dependents);
+}
+
+/*
+ * Refuse to lose it; see kept.h.
+ */
+void
+wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
+{
+	char	   *dependents = wh_kept_dependents(relid, ours);
+
+	if (dependents == NULL)
 		return;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("cannot replace or drop %s because other objects depend on it",
 					what),
-			 errdetail("Dependents: %s.", (char *) linitial(dependents)),
+			 errdetail("Dependents: %s.", dependents),
 			 errhint("Keep their definitions (pg_get_viewdef), drop them, run this again and create them anew. Until then nothing changes.")));
 }
 

@@ -261,11 +261,8 @@ check_ours(Target *target, const WhSlice *slice)
 				 errdetail("Tenant \"%s\", template \"%s\", day %s.",
 						   target->tenant->name, target->tmpl->name,
 						   wh_date_text(target->period->start)),
-				 errhint("Move it out of the way: ALTER TABLE %s RENAME TO %s;",
-						 quote_qualified_identifier(target->schema,
-													target->name),
-						 quote_identifier(wh_bounded_name(psprintf("%s_old",
-																   target->name))))));
+				 errhint("Move it out of the way: %s",
+						 wh_rename_aside(target->schema, target->name))));
 }
 
 /*
@@ -406,7 +403,7 @@ replace(const Target *target, WhLoaded *loaded)
 		psprintf("RENAME TO %s", quote_identifier(aside)));
 	ddl("ALTER MATERIALIZED VIEW", target->schema, fresh,
 		psprintf("RENAME TO %s", quote_identifier(target->name)));
-	(void) wh_unionview_tenant(target->tmpl, target->tenant);
+	wh_unionview_let_go(target->tmpl, target->tenant, target->relid);
 	ddl("DROP MATERIALIZED VIEW", target->schema, aside, "RESTRICT");
 
 	create_indexes(target);

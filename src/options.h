@@ -8,6 +8,13 @@
 #include "utils/date.h"
 #include "utils/jsonb.h"
 
+/* How the views of a template are made. */
+typedef enum WhLayout
+{
+	WH_LAYOUT_EXPAND,			/* over one foreign table */
+	WH_LAYOUT_UNION				/* literal UNION ALL */
+} WhLayout;
+
 /* What the options say, with their defaults. */
 typedef struct WhOptions
 {
@@ -18,6 +25,7 @@ typedef struct WhOptions
 	int64		max_bytes;		/* 0: no cap */
 	int64		max_field_bytes;
 	bool		public_view;
+	WhLayout	layout;
 	char	   *daily_tablespace;	/* NULL: the default */
 } WhOptions;
 

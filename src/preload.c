@@ -153,7 +153,7 @@ names_library(List *libraries)
 	foreach(lc, libraries)
 	{
 		const char *name = (const char *) lfirst(lc);
-		const char *slash = strrchr(name, '/');
+		const char *slash = last_dir_separator(name);
 
 		if (strcmp(slash != NULL ? slash + 1 : name, LIBRARY) == 0)
 			return true;

@@ -27,6 +27,7 @@
 #include "settings.h"
 #include "spi.h"
 #include "template.h"
+#include "uniontable.h"
 #include "unionview.h"
 
 typedef struct Roles
@@ -46,7 +47,6 @@ static void ddl(const char *format,...) pg_attribute_printf(1, 2);
 static void grant_owner(const char *owner);
 static void grant_reader(const char *reader);
 static void grant_monitor(const char *monitor);
-static void ensure_union_schema(const char *owner);
 static void write_settings(const Roles *roles);
 static void preload_library(void);
 
@@ -80,7 +80,7 @@ wh_setup(PG_FUNCTION_ARGS)
 	grant_owner(roles.owner);
 	grant_reader(roles.reader);
 	grant_monitor(roles.monitor);
-	ensure_union_schema(roles.owner);
+	wh_uniontable_schema(roles.owner);
 	if (preload)
 		preload_library();
 	wh_role_leave(&caller);
@@ -234,6 +234,7 @@ grant_owner(const char *owner)
 	ddl("GRANT INSERT, UPDATE, DELETE ON _wh.tenant_connections, _wh.mv_templates TO %s", role);
 	ddl("GRANT INSERT ON _wh.tenant_password_entry TO %s", role);
 	ddl("GRANT EXECUTE ON ALL ROUTINES IN SCHEMA _wh TO %s", role);
+	ddl("GRANT USAGE ON FOREIGN SERVER " WH_UNION_SERVER " TO %s", role);
 	if (OidIsValid(get_namespace_oid("cron", true)))
 		ddl("GRANT USAGE ON SCHEMA cron TO %s", role);
 
@@ -265,23 +266,6 @@ grant_monitor(const char *monitor)
 	ddl("GRANT SELECT ON _wh.extract_runs, _wh.slices, _wh.v_table_freshness,"
 		" _wh.v_recent_failures, _wh.v_coverage, _wh.v_progress TO %s", role);
 	ddl("GRANT EXECUTE ON FUNCTION _wh.wh_status(), _wh.current_date_utc() TO %s", role);
-}
-
-/*
- * Make the schema of the expanded layout, the owner's.
- */
-static void
-ensure_union_schema(const char *owner)
-{
-	Oid			nspid = get_namespace_oid("_wh_union", true);
-
-	if (!OidIsValid(nspid))
-		ddl("CREATE SCHEMA _wh_union AUTHORIZATION %s", quote_identifier(owner));
-	else if (!wh_namespace_ownercheck(nspid, get_role_oid(owner, false)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("schema \"_wh_union\" is not the owner's"),
-				 errhint("ALTER SCHEMA _wh_union OWNER TO %s;", quote_identifier(owner))));
 }
 
 /*

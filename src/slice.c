@@ -133,6 +133,48 @@ wh_slices_extent(const char *template_name, const char *tenant,
 }
 
 /*
+ * List the tenants of a template: one probe of the primary key for each.
+ */
+List *
+wh_slice_tenants(const char *template_name)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	WhArg		arg = wh_text(template_name);
+	List	   *tenants = NIL;
+	uint64		rows;
+
+	SPI_connect();
+	rows = wh_spi(SPI_OK_SELECT,
+				  "WITH RECURSIVE t AS ((SELECT tenant_name, relation_schema"
+				  " FROM _wh.slices WHERE template_name OPERATOR(pg_catalog.=) $1"
+				  " ORDER BY tenant_name LIMIT 1)"
+				  " UNION ALL SELECT n.tenant_name, n.relation_schema"
+				  " FROM t, LATERAL (SELECT s.tenant_name, s.relation_schema"
+				  " FROM _wh.slices s"
+				  " WHERE s.template_name OPERATOR(pg_catalog.=) $1"
+				  " AND s.tenant_name OPERATOR(pg_catalog.>) t.tenant_name"
+				  " ORDER BY s.tenant_name LIMIT 1) n)"
+				  " SELECT tenant_name, relation_schema FROM t"
+				  " ORDER BY tenant_name COLLATE \"C\"",
+				  &arg, 1);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		WhSliceTenant *tenant = (WhSliceTenant *) palloc(sizeof(WhSliceTenant));
+
+		tenant->name = wh_col_text(row, 1);
+		tenant->schema = wh_col_text(row, 2);
+		tenants = lappend(tenants, tenant);
+	}
+
+	SPI_finish();
+
+	return tenants;
+}
+
+/*
  * Insert or replace the row.  A content hash that was computed for other rows
  * goes with them.
  */

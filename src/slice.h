@@ -47,6 +47,16 @@ extern List *wh_slices(const char *template_name, const char *tenant);
 extern void wh_slices_extent(const char *template_name, const char *tenant,
 							 int64 *relations, int64 *indexes);
 
+/* A tenant that has slices of a template, and the schema they are in. */
+typedef struct WhSliceTenant
+{
+	char	   *name;
+	char	   *schema;
+} WhSliceTenant;
+
+/* List these, in order of name, without reading every slice. */
+extern List *wh_slice_tenants(const char *template_name);
+
 /* Insert or replace the row of slice->period, as the installer. */
 extern void wh_slice_put(const WhSlice *slice);
 

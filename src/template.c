@@ -400,6 +400,7 @@ complete(WhTemplate *tmpl)
 	tmpl->max_bytes = options.max_bytes;
 	tmpl->max_field_bytes = options.max_field_bytes;
 	tmpl->public_view = options.public_view;
+	tmpl->layout = options.layout;
 	tmpl->daily_tablespace = options.daily_tablespace;
 }
 

@@ -7,6 +7,7 @@
 
 #include "access/tupdesc.h"
 #include "nodes/pg_list.h"
+#include "options.h"
 #include "tenant.h"
 #include "utils/array.h"
 #include "utils/date.h"
@@ -40,6 +41,7 @@ typedef struct WhTemplate
 	int64		max_bytes;		/* 0: no cap */
 	int64		max_field_bytes;	/* default 64 MB */
 	bool		public_view;
+	WhLayout	layout;			/* of its views; default expand */
 	char	   *daily_tablespace;	/* NULL: the default */
 } WhTemplate;
 

@@ -1,13 +1,14 @@
 /*
  * unionview.c
- *		The views that people read, in the layout union: literal UNION ALL.
+ *		The views that people read, in either layout.
  *
- * What a view should show is viewtext's; this file brings it into being.  A
- * view is written only when its text or what it depends on has changed,
- * replaced in place where PostgreSQL can, and else made anew with all that
- * people gave it (kept).  Nothing is dropped by CASCADE.  All views of a
- * template change under one lock (wh_published_lock), and a view that people
- * may be reading is locked by trying, never by waiting.
+ * What a view should show is viewtext's, the foreign table of the layout
+ * expand uniontable's; this file brings views into being.  A view is written
+ * only when its text or what it depends on has changed, replaced in place
+ * where PostgreSQL can, and else made anew with all that people gave it
+ * (kept).  Nothing is dropped by CASCADE.  All views of a template change
+ * under one lock (wh_published_lock), and a view that people may be reading is
+ * locked by trying, never by waiting.
  */
 #include "postgres.h"
 
@@ -26,6 +27,7 @@
 #include "settings.h"
 #include "slice.h"
 #include "spi.h"
+#include "uniontable.h"
 #include "unionview.h"
 #include "viewtext.h"
 
@@ -40,16 +42,25 @@ typedef struct Member
 static bool update_tenant(const WhTemplate *tmpl, const char *tenant,
 						  const char *schema);
 static void update_member(WhRun *run, void *arg);
+static void update_table(WhRun *run, void *arg);
+static bool contained(WhRun *run, void (*work) (WhRun *run, void *arg),
+					  void *arg);
 static List *members(const WhTemplate *tmpl);
-static void report_failure(WhRun *run);
+static Member *make_member(const WhTemplate *tmpl, char *tenant, char *schema);
+static bool ensure_table(const WhTemplate *tmpl);
+static List *views_on_table(const WhTemplate *tmpl);
 static bool is_current(const WhView *view);
-static bool shows_arms(Oid relid, List *arms);
-static void publish(const WhView *view);
+static bool shows(Oid view, Oid relid);
+static List *shown_by(Oid relid);
+static bool publish(const WhView *view);
+static void note(const WhView *view);
 static void create(const WhView *view);
-static void recreate(const WhView *view, Oid relid, const WhKept *kept);
+static bool recreate(const WhView *view, Oid relid, const WhKept *kept);
+static void rewrite(WhView *view, Oid relid);
 static void write_view(const WhView *view, const char *verb,
 					   const char *options);
-static void take_out_of_public(const WhTemplate *tmpl, const char *tenant);
+static bool take_out_of_public(const WhTemplate *tmpl, const char *tenant,
+							   Oid relid);
 static void drop_view(const WhPublished *row);
 static TupleDesc columns_of(Oid relid);
 static Oid	find_ours(const WhView *view);
@@ -72,6 +83,8 @@ wh_unionview_tenant(const WhTemplate *tmpl, const WhTenant *tenant)
 bool
 wh_unionview_public(const WhTemplate *tmpl)
 {
+	bool		changed;
+
 	if (!tmpl->public_view)
 	{
 		const WhPublished *row = wh_published_find(tmpl->name, WH_PUBLIC_VIEW);
@@ -83,12 +96,13 @@ wh_unionview_public(const WhTemplate *tmpl)
 		return true;
 	}
 
+	changed = ensure_table(tmpl);
 	if (is_current(wh_view_of_all(tmpl, NULL)))
-		return false;
+		return changed;
 
 	/* Whoever held the lock may have changed what there is to show. */
 	wh_published_lock(tmpl->name);
-	publish(wh_view_of_all(tmpl, NULL));
+	(void) publish(wh_view_of_all(tmpl, NULL));
 
 	return true;
 }
@@ -99,25 +113,30 @@ wh_unionview_public(const WhTemplate *tmpl)
 bool
 wh_unionview_all(const WhTemplate *tmpl)
 {
+	WhRun		run = {0};
 	bool		ok = true;
 	ListCell   *lc;
+
+	run.template_name = tmpl->name;
+	run.table_name = tmpl->name;
+	if (!contained(&run, update_table, unconstify(WhTemplate *, tmpl)))
+		return false;
 
 	foreach(lc, members(tmpl))
 	{
 		Member	   *member = (Member *) lfirst(lc);
-		WhRun		run = {0};
 
+		memset(&run, 0, sizeof(WhRun));
 		run.template_name = tmpl->name;
 		run.tenant_name = member->tenant;
 		run.table_name = psprintf("%s.%s", member->schema, tmpl->name);
-		wh_run_contained(&run, update_member, member);
-		if (run.error == NULL)
-			continue;
-		report_failure(&run);
-		ok = false;
+		ok &= contained(&run, update_member, member);
 	}
 
 	(void) wh_unionview_public(tmpl);
+
+	if (tmpl->layout != WH_LAYOUT_EXPAND)
+		wh_uniontable_drop_unused(tmpl);
 
 	return ok;
 }
@@ -132,22 +151,40 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 
 	wh_published_lock(tmpl->name);
 	if (tenant != NULL)
-		take_out_of_public(tmpl, tenant->name);
+		(void) take_out_of_public(tmpl, tenant->name,
+								  published_relid(tmpl, tenant->name));
 
 	/* The public view comes first: it depends on the others. */
 	foreach(lc, wh_published(tmpl->name, tenant ? tenant->name : NULL))
 		drop_view((const WhPublished *) lfirst(lc));
+	if (tenant == NULL)
+		wh_uniontable_drop(tmpl);
+}
+
+/*
+ * Write a tenant's view anew if it shows the relation; see unionview.h.
+ */
+void
+wh_unionview_let_go(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid)
+{
+	if (shows(published_relid(tmpl, tenant->name), relid))
+		(void) wh_unionview_tenant(tmpl, tenant);
 }
 
 static bool
 update_tenant(const WhTemplate *tmpl, const char *tenant, const char *schema)
 {
+	bool		changed = ensure_table(tmpl);
+
 	if (is_current(wh_view_of_tenant(tmpl, tenant, schema)))
-		return false;
+		return changed;
 
 	/* Whoever held the lock may have changed what there is to show. */
 	wh_published_lock(tmpl->name);
-	publish(wh_view_of_tenant(tmpl, tenant, schema));
+
+	/* The public view may have let go of it; see recreate(). */
+	if (publish(wh_view_of_tenant(tmpl, tenant, schema)))
+		(void) wh_unionview_public(tmpl);
 
 	return true;
 }
@@ -161,6 +198,30 @@ update_member(WhRun *run, void *arg)
 	run->status = "loaded";
 }
 
+static void
+update_table(WhRun *run, void *arg)
+{
+	(void) ensure_table((const WhTemplate *) arg);
+	run->status = "loaded";
+}
+
+/*
+ * Do a piece of the work contained: when it fails, log and warn of it.
+ */
+static bool
+contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
+{
+	wh_run_contained(run, work, arg);
+	if (run->error == NULL)
+		return true;
+
+	wh_run_start(run, "refresh");
+	wh_run_finish(run);
+	wh_run_warn(run);
+
+	return false;
+}
+
 /*
  * List the tenants that have slices or a view of the template.  The ledger is
  * asked, not the list of tenants: data of a tenant that was disabled, or is
@@ -170,50 +231,110 @@ static List *
 members(const WhTemplate *tmpl)
 {
 	List	   *members = NIL;
-	Member	   *latest = NULL;
 	ListCell   *lc;
 
 	foreach(lc, wh_published(tmpl->name, NULL))
 	{
 		const WhPublished *row = (const WhPublished *) lfirst(lc);
 
-		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) == 0)
-			continue;
-		latest = (Member *) palloc(sizeof(Member));
-		latest->tmpl = tmpl;
-		latest->tenant = row->tenant_name;
-		latest->schema = row->view_schema;
-		members = lappend(members, latest);
+		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) != 0)
+			members = lappend(members, make_member(tmpl, row->tenant_name,
+												   row->view_schema));
 	}
 
-	latest = NULL;
-	foreach(lc, wh_slices(tmpl->name, NULL))
+	foreach(lc, wh_slice_tenants(tmpl->name))
 	{
-		const WhSlice *slice = (const WhSlice *) lfirst(lc);
+		const WhSliceTenant *tenant = (const WhSliceTenant *) lfirst(lc);
 
-		/* Slices come in order of tenant. */
-		if (latest != NULL && strcmp(latest->tenant, slice->tenant_name) == 0)
-			continue;
-		latest = (Member *) palloc(sizeof(Member));
-		latest->tmpl = tmpl;
-		latest->tenant = slice->tenant_name;
-		latest->schema = slice->relation_schema;
-		if (wh_published_find(tmpl->name, latest->tenant) == NULL)
-			members = lappend(members, latest);
+		if (wh_published_find(tmpl->name, tenant->name) == NULL)
+			members = lappend(members, make_member(tmpl, tenant->name,
+												   tenant->schema));
 	}
 
 	return members;
 }
 
-/*
- * Log and warn of a view that could not be brought up to date.
- */
-static void
-report_failure(WhRun *run)
+static Member *
+make_member(const WhTemplate *tmpl, char *tenant, char *schema)
 {
-	wh_run_start(run, "refresh");
-	wh_run_finish(run);
-	wh_run_warn(run);
+	Member	   *member = (Member *) palloc(sizeof(Member));
+
+	member->tmpl = tmpl;
+	member->tenant = tenant;
+	member->schema = schema;
+
+	return member;
+}
+
+/*
+ * See to it that the layout's foreign table is there and fits.  One that does
+ * not is locked before the views on it, since whoever reads one of them holds
+ * it longest.  They keep their columns and all that depends on them: a column
+ * that the new table lacks, or has with a type that no cast brings over, is
+ * NULL until its view is brought up to date.
+ */
+static bool
+ensure_table(const WhTemplate *tmpl)
+{
+	List	   *views;
+	ListCell   *lc;
+	int			nestlevel;
+
+	if (tmpl->layout != WH_LAYOUT_EXPAND || wh_uniontable_fits(tmpl))
+		return false;
+
+	wh_published_lock(tmpl->name);
+	if (wh_uniontable_fits(tmpl))
+		return true;
+
+	nestlevel = wh_lock_bound();
+	wh_uniontable_lock(tmpl);
+	views = views_on_table(tmpl);
+	foreach(lc, views)
+	{
+		WhView	   *view = (WhView *) lfirst(lc);
+
+		view->arms = NIL;
+		rewrite(view, published_relid(tmpl, view->tenant));
+	}
+	wh_uniontable_make(tmpl);
+	foreach(lc, views)
+	{
+		WhView	   *view = (WhView *) lfirst(lc);
+
+		view->arms = wh_view_of_all(tmpl, NULL)->arms;
+		rewrite(view, published_relid(tmpl, view->tenant));
+	}
+	wh_lock_unbound(nestlevel);
+
+	return true;
+}
+
+/*
+ * Describe our views that show the foreign table, the public one last.
+ */
+static List *
+views_on_table(const WhTemplate *tmpl)
+{
+	Oid			table = wh_uniontable_relid(tmpl);
+	WhView	   *of_all = NULL;
+	List	   *views = NIL;
+	ListCell   *lc;
+
+	foreach(lc, wh_published(tmpl->name, NULL))
+	{
+		const WhPublished *row = (const WhPublished *) lfirst(lc);
+
+		if (!shows(wh_published_relid(row), table))
+			continue;
+		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) == 0)
+			of_all = wh_view_of_all(tmpl, NULL);
+		else
+			views = lappend(views, wh_view_of_tenant(tmpl, row->tenant_name,
+													 row->view_schema));
+	}
+
+	return of_all == NULL ? views : lappend(views, of_all);
 }
 
 /*
@@ -225,61 +346,72 @@ is_current(const WhView *view)
 {
 	const WhPublished *row = wh_published_find(view->tmpl->name, view->tenant);
 	Oid			relid = row ? wh_published_relid(row) : InvalidOid;
+	List	   *wanted = NIL;
+	ListCell   *lc;
 
-	return OidIsValid(relid) &&
-		strcmp(row->view_schema, view->schema) == 0 &&
-		strcmp(row->definition, view->definition) == 0 &&
-		shows_arms(relid, view->arms);
+	if (!OidIsValid(relid) ||
+		strcmp(row->view_schema, view->schema) != 0 ||
+		strcmp(row->definition, view->definition) != 0)
+		return false;
+
+	foreach(lc, view->arms)
+		wanted = lappend_oid(wanted, ((const WhViewArm *) lfirst(lc))->relid);
+	list_sort(wanted, list_oid_cmp);
+
+	return equal(wanted, shown_by(relid));
 }
 
 /*
- * Does the view depend on exactly these relations?
+ * Does the view show that very relation?
  */
 static bool
-shows_arms(Oid relid, List *arms)
+shows(Oid view, Oid relid)
 {
-	List	   *oids = NIL;
-	int64		shown;
-	int64		wanted;
-	WhArg		args[2];
-	ListCell   *lc;
+	return OidIsValid(view) && list_member_oid(shown_by(view), relid);
+}
 
-	foreach(lc, arms)
-		oids = lappend(oids,
-					   psprintf("%u", ((const WhViewArm *) lfirst(lc))->relid));
-	args[0] = wh_int8(relid);
-	args[1] = wh_text_array(oids);
+/*
+ * List the relations that a view shows, by OID.
+ */
+static List *
+shown_by(Oid relid)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	WhArg		arg = wh_int8(relid);
+	List	   *shown = NIL;
+	uint64		rows;
 
 	SPI_connect();
-	(void) wh_spi(SPI_OK_SELECT,
-				  "SELECT pg_catalog.count(DISTINCT d.refobjid),"
-				  " pg_catalog.count(DISTINCT d.refobjid)"
-				  " FILTER (WHERE d.refobjid = ANY ($2::pg_catalog.oid[]))"
+	rows = wh_spi(SPI_OK_SELECT,
+				  "SELECT DISTINCT d.refobjid::pg_catalog.int8"
 				  " FROM pg_catalog.pg_rewrite r"
 				  " JOIN pg_catalog.pg_depend d ON d.objid = r.oid"
 				  " AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
 				  " WHERE r.ev_class = $1::pg_catalog.oid"
+				  " AND r.rulename = '_RETURN'"
 				  " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-				  " AND d.refobjid <> r.ev_class",
-				  args, lengthof(args));
-	shown = wh_col_int8(0, 1, 0);
-	wanted = wh_col_int8(0, 2, 0);
+				  " AND d.refobjid <> r.ev_class ORDER BY 1",
+				  &arg, 1);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < rows; row++)
+		shown = lappend_oid(shown, (Oid) wh_col_int8(row, 1, 0));
 	SPI_finish();
 
-	return shown == wanted && wanted == list_length(arms);
+	return shown;
 }
 
 /*
  * Bring the view into being as described, and note it.  The caller holds the
- * template's lock.
+ * template's lock.  True when the public view had to let go of it.
  */
-static void
+static bool
 publish(const WhView *view)
 {
 	int			nestlevel = wh_lock_bound();
 	Oid			relid = find_ours(view);
-	bool		remade = false;
-	WhPublished row;
+	bool		let_go = false;
 
 	if (!OidIsValid(relid))
 		create(view);
@@ -292,11 +424,21 @@ publish(const WhView *view)
 		if (wh_columns_extend(columns_of(relid), view->columns))
 			write_view(view, "CREATE OR REPLACE VIEW", kept->view_options);
 		else
-		{
-			recreate(view, relid, kept);
-			remade = true;
-		}
+			let_go = recreate(view, relid, kept);
 	}
+	note(view);
+	wh_lock_unbound(nestlevel);
+
+	return let_go;
+}
+
+/*
+ * Note that the view is ours and what it shows.
+ */
+static void
+note(const WhView *view)
+{
+	WhPublished row;
 
 	row.template_name = view->tmpl->name;
 	row.tenant_name = unconstify(char *, view->tenant);
@@ -304,12 +446,6 @@ publish(const WhView *view)
 	row.view_name = view->tmpl->name;
 	row.definition = view->definition;
 	wh_published_put(&row);
-	wh_lock_unbound(nestlevel);
-
-	/* The public view let go of it; see recreate(). */
-	if (remade && strcmp(view->tenant, WH_PUBLIC_VIEW) != 0 &&
-		OidIsValid(published_relid(view->tmpl, WH_PUBLIC_VIEW)))
-		(void) wh_unionview_public(view->tmpl);
 }
 
 /*
@@ -339,21 +475,20 @@ create(const WhView *view)
 
 /*
  * Make a view anew whose columns changed beyond what PostgreSQL replaces.
- * The public view, which shows a tenant's, lets go of it meanwhile, and keeps
- * its identity and whatever depends on it unless its own columns change too.
+ * The public view, where it shows a tenant's, lets go of it meanwhile, and
+ * keeps its identity and whatever depends on it unless its own columns change
+ * too.
  */
-static void
+static bool
 recreate(const WhView *view, Oid relid, const WhKept *kept)
 {
-	bool		is_public = strcmp(view->tenant, WH_PUBLIC_VIEW) == 0;
+	Oid			public = published_relid(view->tmpl, WH_PUBLIC_VIEW);
+	bool		let_go;
 
-	wh_kept_check_dependents(relid,
-							 is_public ? InvalidOid :
-							 published_relid(view->tmpl, WH_PUBLIC_VIEW),
+	wh_kept_check_dependents(relid, public,
 							 what(view->schema, view->tmpl->name));
 
-	if (!is_public)
-		take_out_of_public(view->tmpl, view->tenant);
+	let_go = take_out_of_public(view->tmpl, view->tenant, relid);
 	wh_ddl(psprintf("DROP VIEW %s RESTRICT",
 					quote_qualified_identifier(view->schema,
 											   view->tmpl->name)));
@@ -361,6 +496,23 @@ recreate(const WhView *view, Oid relid, const WhKept *kept)
 	wh_kept_restore(kept,
 					get_relname_relid(view->tmpl->name,
 									  get_namespace_oid(view->schema, false)));
+
+	return let_go;
+}
+
+/*
+ * Write a view that is there over view->arms, with the columns that it has,
+ * and note that.
+ */
+static void
+rewrite(WhView *view, Oid relid)
+{
+	(void) wh_lock_relation(relid, what(view->schema, view->tmpl->name));
+	view->columns = columns_of(relid);
+	view->definition = wh_view_select(view);
+	write_view(view, "CREATE OR REPLACE VIEW",
+			   wh_kept(relid, view->columns)->view_options);
+	note(view);
 }
 
 static void
@@ -379,30 +531,24 @@ write_view(const WhView *view, const char *verb, const char *options)
 }
 
 /*
- * Rewrite the public view, with the columns that it has, without a tenant.
+ * Rewrite the public view without a tenant whose view it shows; false when it
+ * does not.
  */
-static void
-take_out_of_public(const WhTemplate *tmpl, const char *tenant)
+static bool
+take_out_of_public(const WhTemplate *tmpl, const char *tenant, Oid relid)
 {
-	WhPublished *row = wh_published_find(tmpl->name, WH_PUBLIC_VIEW);
-	Oid			relid = row ? wh_published_relid(row) : InvalidOid;
-	WhView	   *view;
+	Oid			public = published_relid(tmpl, WH_PUBLIC_VIEW);
 	int			nestlevel;
 
-	if (!OidIsValid(relid))
-		return;
+	if (!shows(public, relid))
+		return false;
 
+	(void) ensure_table(tmpl);
 	nestlevel = wh_lock_bound();
-	view = wh_view_of_all(tmpl, tenant);
-	(void) wh_lock_relation(relid, what(view->schema, tmpl->name));
-	view->columns = columns_of(relid);
-	view->definition = wh_view_select(view);
-	write_view(view, "CREATE OR REPLACE VIEW",
-			   wh_kept(relid, view->columns)->view_options);
-
-	row->definition = view->definition;
-	wh_published_put(row);
+	rewrite(wh_view_of_all(tmpl, tenant), public);
 	wh_lock_unbound(nestlevel);
+
+	return true;
 }
 
 /*
@@ -471,10 +617,8 @@ find_ours(const WhView *view)
 			(errcode(ERRCODE_DUPLICATE_OBJECT),
 			 errmsg("relation \"%s.%s\" already exists and is not a view of this warehouse",
 					view->schema, name),
-			 errhint("Move it out of the way: ALTER TABLE %s RENAME TO %s;",
-					 quote_qualified_identifier(view->schema, name),
-					 quote_identifier(wh_bounded_name(psprintf("%s_old",
-															   name))))));
+			 errhint("Move it out of the way: %s",
+					 wh_rename_aside(view->schema, name))));
 }
 
 static Oid

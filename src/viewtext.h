@@ -13,8 +13,8 @@
 /* One relation that a view shows. */
 typedef struct WhViewArm
 {
-	char	   *schema;
-	char	   *name;
+	const char *schema;
+	const char *name;
 	Oid			relid;
 } WhViewArm;
 
@@ -29,7 +29,10 @@ typedef struct WhView
 	char	   *definition;		/* the SELECT behind it */
 } WhView;
 
-/* Describe a tenant's view over its populated slices. */
+/*
+ * Describe a tenant's view over its populated slices.  In the layout expand
+ * either view is over the foreign table, which has to be there.
+ */
 extern WhView *wh_view_of_tenant(const WhTemplate *tmpl, const char *tenant,
 								 const char *schema);
 
