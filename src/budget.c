@@ -38,6 +38,10 @@
  * table and index, its type's namespace. */
 #define LOCKS_PER_MATVIEW 4
 
+/* A view is worth a word when so many queries over the whole of it at once
+ * would be too many: long before one is. */
+#define QUERIES_AT_ONCE 4
+
 /* A setting of the lock table is recommended in steps of this. */
 #define SETTING_STEP 64
 
@@ -135,6 +139,21 @@ wh_locks_setting(int64 locks)
 	int64		step = lock_slots() * SETTING_STEP;
 
 	return (needed + step - 1) / step * SETTING_STEP;
+}
+
+WhFit
+wh_view_fit(const WhViewCost *cost)
+{
+	if (!wh_locks_fit(cost->locks))
+		return WH_FITS_NOT;
+
+	return wh_locks_fit(QUERIES_AT_ONCE * cost->locks) ? WH_FITS : WH_FITS_FEW;
+}
+
+int64
+wh_view_setting(const WhViewCost *cost)
+{
+	return wh_locks_setting(QUERIES_AT_ONCE * cost->locks);
 }
 
 /*
@@ -320,12 +339,11 @@ plan_query(const char *sql)
 
 /*
  * Say what to do about a view that costs too much; NULL when it does not.
- * Words come long before the server fails: where four such queries at once
- * would not leave the others half of the lock table.
  */
 static char *
 advice(const WhViewCost *cost, const Planning *planning)
 {
+	WhFit		fit = wh_view_fit(cost);
 	StringInfoData word;
 
 	if (planning->error != NULL)
@@ -335,21 +353,22 @@ advice(const WhViewCost *cost, const Planning *planning)
 						planning->error->hint ? planning->error->hint : "");
 
 	initStringInfo(&word);
-	if (!wh_locks_fit(cost->locks))
+	if (fit == WH_FITS_NOT)
 		appendStringInfoString(&word, "A query over all of it takes more than half of the free lock table.");
-	else if (!wh_locks_fit(4 * cost->locks))
-		appendStringInfoString(&word, "Four queries over all of it at once take more than half of the free lock table.");
+	else if (fit == WH_FITS_FEW)
+		appendStringInfo(&word, "%d queries over all of it at once take more than half of the free lock table.",
+						 QUERIES_AT_ONCE);
 	else if (planning->ms > SLOW_PLANNING_MS)
-		appendStringInfoString(&word, "Planning takes long.");
+		appendStringInfoString(&word, "Planning a query over all of it takes long.");
 	else
 		return NULL;
 
 	if (!cost->expanded)
 		appendStringInfo(&word, " %s", wh_expand_sql(cost->view->template_name));
-	if (!wh_locks_fit(4 * cost->locks))
+	if (fit != WH_FITS)
 		appendStringInfo(&word, " %set max_locks_per_transaction = " INT64_FORMAT " (now %d) and restart the server.",
-						 cost->expanded ? "S" : "Or s",
-						 wh_locks_setting(4 * cost->locks), max_locks_per_xact);
+						 cost->expanded ? "S" : "Or s", wh_view_setting(cost),
+						 max_locks_per_xact);
 
 	return word.data;
 }

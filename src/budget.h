@@ -34,6 +34,19 @@ extern bool wh_locks_fit(int64 locks);
 /* The max_locks_per_transaction with which they would fit. */
 extern int64 wh_locks_setting(int64 locks);
 
+/* How a query over the whole of a view fits into the lock table. */
+typedef enum WhFit
+{
+	WH_FITS,
+	WH_FITS_FEW,				/* but not a handful of them at once */
+	WH_FITS_NOT
+} WhFit;
+
+extern WhFit wh_view_fit(const WhViewCost *cost);
+
+/* The max_locks_per_transaction with which that handful would fit. */
+extern int64 wh_view_setting(const WhViewCost *cost);
+
 /* List the views that are there in order of template and tenant. */
 extern List *wh_view_costs(void);	/* of WhViewCost * */
 

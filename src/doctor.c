@@ -54,7 +54,7 @@ wh_doctor(PG_FUNCTION_ARGS)
 	doctor.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	doctor.settings = wh_settings();
 
-	for (int i = 0; i < lengthof(checks); i++)
+	for (int i = 0; i < (int) lengthof(checks); i++)
 	{
 		Visit		visit = {&doctor, checks[i].check};
 		WhRun		run = {0};

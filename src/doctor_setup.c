@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "doctor.h"
 #include "preload.h"
+#include "uniontable.h"
 
 static char *setup_sql(const WhSettings *settings);
 
@@ -99,7 +100,7 @@ void
 wh_check_union_schema(WhDoctor *doctor)
 {
 	const char *owner = doctor->settings->owner_role;
-	Oid			nspid = get_namespace_oid("_wh_union", true);
+	Oid			nspid = get_namespace_oid(WH_UNION_SCHEMA, true);
 
 	if (!OidIsValid(nspid))
 		wh_finding(doctor, WH_FINDING_ERROR,

@@ -12,10 +12,6 @@
 #include "budget.h"
 #include "doctor.h"
 
-/* Told of before one query takes half of the free lock table: when so many
- * would. */
-#define QUERIES_AT_ONCE 4
-
 static const WhViewCost *costliest(bool expanded, const char *template_name,
 								   List *costs);
 static char *what_it_takes(const WhViewCost *cost);
@@ -37,7 +33,7 @@ wh_check_lock_budget(WhDoctor *doctor)
 		wh_finding(doctor, how_bad(cost),
 				   psprintf("%s; takes effect at the next restart", what_it_takes(cost)),
 				   psprintf("ALTER SYSTEM SET max_locks_per_transaction = " INT64_FORMAT ";",
-							wh_locks_setting(QUERIES_AT_ONCE * cost->locks)));
+							wh_view_setting(cost)));
 	wh_role_leave(&caller);
 }
 
@@ -110,9 +106,13 @@ what_it_takes(const WhViewCost *cost)
 static WhFindingStatus
 how_bad(const WhViewCost *cost)
 {
-	if (!wh_locks_fit(cost->locks))
-		return WH_FINDING_ERROR;
-
-	return wh_locks_fit(QUERIES_AT_ONCE * cost->locks)
-		? WH_FINDING_OK : WH_FINDING_WARN;
+	switch (wh_view_fit(cost))
+	{
+		case WH_FITS_NOT:
+			return WH_FINDING_ERROR;
+		case WH_FITS_FEW:
+			return WH_FINDING_WARN;
+		default:
+			return WH_FINDING_OK;
+	}
 }

@@ -19,6 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "budget.h"
 #include "kept.h"
 #include "lock.h"
 #include "names.h"
@@ -412,6 +413,9 @@ publish(const WhView *view)
 	int			nestlevel = wh_lock_bound();
 	Oid			relid = find_ours(view);
 	bool		let_go = false;
+
+	if (view->tmpl->layout == WH_LAYOUT_UNION)
+		wh_check_union_view(view->tmpl, view->tenant, view->schema);
 
 	if (!OidIsValid(relid))
 		create(view);
