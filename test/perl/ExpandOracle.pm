@@ -11,7 +11,7 @@ use Exporter 'import';
 use Test::More;
 use WarehouseTest;
 
-our @EXPORT = qw(oracle_node kinds day_slices);
+our @EXPORT = qw(oracle_node kinds);
 
 our %zones = (utc => 'UTC', ny => 'America/New_York', lh => 'Australia/Lord_Howe');
 
@@ -29,12 +29,6 @@ my %kinds = (
 sub kinds
 {
 	return sort keys %kinds;
-}
-
-# How many slices each template has.
-sub day_slices
-{
-	return 42;
 }
 
 # Write the source's rows: every three hours of the windows, a day more at

@@ -14,30 +14,31 @@ use Test::More;
 
 my $node = oracle_node('warehouse', conf => "pg_warehouse.max_workers = 4\n");
 
-is($node->safe_psql('postgres', 'SELECT DISTINCT count(*) BETWEEN 38 AND 42 FROM _wh.slices GROUP BY template_name'), 't', 'each template has its slices');
+is($node->safe_psql('postgres', 'SELECT DISTINCT count(*) BETWEEN 39 AND 46 FROM _wh.slices GROUP BY template_name'), 't', 'each template has its slices');
 
 # {V} is the public view, {A} the view of tenant ny, {U} and {G} a user's views
 # on {V}: its rows, and its days in groups.  The number is how many slices the
-# question may read at most, of 42; undef where nothing can be ruled out.
+# question may read at most, of some 43 (the last days are up to four, as the
+# tenant's clock goes); undef where nothing can be ruled out.
 my @queries = (
 	[ 'SELECT * FROM {V}', undef ],
 	[ 'SELECT count(*), sum(amount), min(t), max(t) FROM {V}', undef ],
 
 	# The tenant's schema, by any expression.
-	[ q{SELECT * FROM {V} WHERE schema_name = 'ny'}, 14 ],
-	[ q{SELECT * FROM {V} WHERE 'ny' = schema_name}, 14 ],
-	[ q{SELECT * FROM {V} WHERE schema_name IN ('ny', 'lh')}, 28 ],
-	[ q{SELECT * FROM {V} WHERE schema_name <> 'ny'}, 28 ],
-	[ q{SELECT * FROM {V} WHERE schema_name LIKE 'n%'}, 14 ],
-	[ q{SELECT * FROM {V} WHERE NOT (schema_name = 'ny' OR schema_name = 'lh')}, 14 ],
-	[ q{SELECT * FROM {V} WHERE upper(schema_name) = 'LH'}, 14 ],
-	[ q{SELECT * FROM {V} WHERE left(schema_name, 1) || 'x' IN ('ux', 'zx')}, 14 ],
-	[ q{SELECT * FROM {V} WHERE schema_name = ANY (ARRAY['utc', 'none'])}, 14 ],
-	[ q{SELECT * FROM {V} WHERE schema_name <> ALL (ARRAY['utc', 'none'])}, 28 ],
-	[ q{SELECT * FROM {V} WHERE schema_name ~ '^(ny|lh)$' AND length(schema_name) = 2}, 28 ],
-	[ q{SELECT * FROM {V} WHERE CASE WHEN schema_name = 'ny' THEN true ELSE false END}, 14 ],
-	[ q{SELECT * FROM {V} WHERE schema_name BETWEEN 'm' AND 'o'}, 14 ],
-	[ q{SELECT * FROM {V} WHERE schema_name COLLATE "C" < 'm'}, 14 ],
+	[ q{SELECT * FROM {V} WHERE schema_name = 'ny'}, 15 ],
+	[ q{SELECT * FROM {V} WHERE 'ny' = schema_name}, 15 ],
+	[ q{SELECT * FROM {V} WHERE schema_name IN ('ny', 'lh')}, 30 ],
+	[ q{SELECT * FROM {V} WHERE schema_name <> 'ny'}, 30 ],
+	[ q{SELECT * FROM {V} WHERE schema_name LIKE 'n%'}, 15 ],
+	[ q{SELECT * FROM {V} WHERE NOT (schema_name = 'ny' OR schema_name = 'lh')}, 15 ],
+	[ q{SELECT * FROM {V} WHERE upper(schema_name) = 'LH'}, 15 ],
+	[ q{SELECT * FROM {V} WHERE left(schema_name, 1) || 'x' IN ('ux', 'zx')}, 15 ],
+	[ q{SELECT * FROM {V} WHERE schema_name = ANY (ARRAY['utc', 'none'])}, 15 ],
+	[ q{SELECT * FROM {V} WHERE schema_name <> ALL (ARRAY['utc', 'none'])}, 30 ],
+	[ q{SELECT * FROM {V} WHERE schema_name ~ '^(ny|lh)$' AND length(schema_name) = 2}, 30 ],
+	[ q{SELECT * FROM {V} WHERE CASE WHEN schema_name = 'ny' THEN true ELSE false END}, 15 ],
+	[ q{SELECT * FROM {V} WHERE schema_name BETWEEN 'm' AND 'o'}, 15 ],
+	[ q{SELECT * FROM {V} WHERE schema_name COLLATE "C" < 'm'}, 15 ],
 	[ q{SELECT * FROM {V} WHERE schema_name IS NULL}, 0 ],
 	[ q{SELECT * FROM {V} WHERE schema_name = 'nobody'}, 0 ],
 	[ q{SELECT * FROM {V} WHERE schema_name = NULL}, 0 ],
@@ -100,7 +101,7 @@ my @queries = (
 	[ q{SELECT * FROM {V} WHERE date_trunc('hour', t) >= '2024-11-03 01:00' AND date_trunc('hour', t) < '2024-11-03 03:00'}, 9 ],
 	[ q{SELECT * FROM {V} WHERE date_trunc('year', t) = '2023-01-01'}, 6 ],
 	[ q{SELECT * FROM {V} WHERE EXTRACT(YEAR FROM t) = 2023}, 6 ],
-	[ q{SELECT * FROM {V} WHERE EXTRACT(YEAR FROM t)::int = 2024 AND schema_name = 'lh'}, 11 ],
+	[ q{SELECT * FROM {V} WHERE EXTRACT(YEAR FROM t)::int = 2024 AND schema_name = 'lh'}, 12 ],
 	[ q{SELECT * FROM {V} WHERE date_part('year', t) = 2023}, 6 ],
 	[ q{SELECT * FROM {V} WHERE EXTRACT(EPOCH FROM t) < 1704100000}, 6 ],
 	[ q{SELECT * FROM {V} WHERE t + interval '1 day' < '2024-01-03'}, 6 ],
@@ -126,13 +127,13 @@ my @queries = (
 	[ q{SELECT * FROM {V} WHERE t::date = oracle_inlined('2024-03-10')}, undef ],
 
 	# A tenant's view, views on top, views on those.
-	[ q{SELECT * FROM {A}}, 14 ],
+	[ q{SELECT * FROM {A}}, 15 ],
 	[ q{SELECT * FROM {A} WHERE t::date = '2024-03-10'}, 3 ],
 	[ q{SELECT count(*) FROM {A} AS a JOIN {V} AS v USING (id) WHERE a.t::date = '2024-03-10' AND v.t::date = '2024-03-10'}, 12 ],
 	[ q{SELECT * FROM {U} WHERE day = '2024-03-10'}, 9 ],
 	[ q{SELECT * FROM {U} WHERE tenant = 'lh' AND day = '2024-04-07'}, 3 ],
 	[ q{SELECT * FROM {G} WHERE day = '2024-03-10'}, 9 ],
-	[ q{SELECT * FROM {G} WHERE schema_name = 'ny'}, 14 ],
+	[ q{SELECT * FROM {G} WHERE schema_name = 'ny'}, 15 ],
 	[ q{SELECT u.day, g.c FROM {U} AS u JOIN {G} AS g ON g.day = u.day AND g.schema_name = u.tenant WHERE u.day = '2024-04-07' AND g.day = '2024-04-07'}, 18 ],
 
 	# Subqueries and common table expressions.
@@ -150,11 +151,11 @@ my @queries = (
 	[ q{WITH c AS MATERIALIZED (SELECT * FROM {V}) SELECT count(*), min(t) FROM c WHERE t < '2024-01-01'}, undef ],
 	[ q{WITH c AS (SELECT * FROM {V} WHERE t >= '2024-11-01') SELECT (SELECT count(*) FROM c), (SELECT max(id) FROM c WHERE schema_name = 'lh')}, 18 ],
 	[ q{WITH a AS (SELECT * FROM {V}), b AS (SELECT * FROM a WHERE t >= '2024-03-10') SELECT * FROM b WHERE t::date = '2024-03-10'}, 9 ],
-	[ q{WITH RECURSIVE r AS (SELECT id, n, 1 AS depth FROM {V} WHERE schema_name = 'ny' AND t < '2024-01-01' AND n IS NOT NULL UNION ALL SELECT v.id, v.n, depth + 1 FROM r JOIN {V} AS v ON v.id = r.n AND v.schema_name = 'ny' WHERE depth < 5) SELECT * FROM r}, 16 ],
-	[ q{SELECT count(*) FROM {V} AS a WHERE schema_name = 'ny' AND EXISTS (SELECT FROM {V} AS b WHERE b.id = a.id AND b.t::date = '2024-03-10')}, 23 ],
-	[ q{SELECT id FROM {V} AS a WHERE schema_name = 'ny' AND NOT EXISTS (SELECT FROM {V} AS b WHERE b.n = a.id AND b.schema_name = 'lh')}, 28 ],
+	[ q{WITH RECURSIVE r AS (SELECT id, n, 1 AS depth FROM {V} WHERE schema_name = 'ny' AND t < '2024-01-01' AND n IS NOT NULL UNION ALL SELECT v.id, v.n, depth + 1 FROM r JOIN {V} AS v ON v.id = r.n AND v.schema_name = 'ny' WHERE depth < 5) SELECT * FROM r}, 17 ],
+	[ q{SELECT count(*) FROM {V} AS a WHERE schema_name = 'ny' AND EXISTS (SELECT FROM {V} AS b WHERE b.id = a.id AND b.t::date = '2024-03-10')}, 24 ],
+	[ q{SELECT id FROM {V} AS a WHERE schema_name = 'ny' AND NOT EXISTS (SELECT FROM {V} AS b WHERE b.n = a.id AND b.schema_name = 'lh')}, 30 ],
 	[ q{SELECT id, t FROM {V} WHERE t < '2024-01-01' AND id IN (SELECT n FROM {V} WHERE t >= '2024-01-01' AND t < '2024-01-02')}, 12 ],
-	[ q{SELECT id, t FROM {V} WHERE t < '2024-01-01' AND id NOT IN (SELECT n FROM {V} WHERE n IS NOT NULL AND schema_name = 'utc')}, 20 ],
+	[ q{SELECT id, t FROM {V} WHERE t < '2024-01-01' AND id NOT IN (SELECT n FROM {V} WHERE n IS NOT NULL AND schema_name = 'utc')}, 21 ],
 	[ q{SELECT id, (SELECT count(*) FROM {V} AS b WHERE b.schema_name = a.schema_name AND b.t < a.t AND b.t >= '2024-11-02') FROM {V} AS a WHERE a.t::date = '2024-11-03'}, undef ],
 	[ q{SELECT a.id, l.m FROM {V} AS a, LATERAL (SELECT max(b.amount) AS m FROM {V} AS b WHERE b.schema_name = a.schema_name AND b.t::date = '2024-03-10') AS l WHERE a.t < '2024-01-01'}, 15 ],
 	[ q{SELECT a.schema_name, l.id FROM (SELECT DISTINCT schema_name FROM {V}) AS a, LATERAL (SELECT id FROM {V} AS b WHERE b.schema_name = a.schema_name ORDER BY t DESC, id DESC LIMIT 2) AS l}, undef ],
@@ -162,12 +163,12 @@ my @queries = (
 	[ q{SELECT a.id, b.id FROM {V} AS a JOIN {V} AS b ON b.id = a.n AND b.schema_name = a.schema_name AND b.t::date = '2024-03-10' WHERE a.t::date = '2024-03-10'}, 18 ],
 	[ q{SELECT a.id, b.id FROM {V} AS a CROSS JOIN {A} AS b WHERE a.t = '2024-03-10' AND b.t = '2024-03-10'}, 12 ],
 	[ q{SELECT * FROM {V} NATURAL JOIN (SELECT id, t, schema_name FROM {V} WHERE t < '2024-01-01') AS x WHERE t::date = '2023-12-31'}, 12 ],
-	[ q{SELECT count(*) FROM {V} AS a, {V} AS b, {V} AS c WHERE a.id = b.n AND b.id = c.n AND a.schema_name = 'ny' AND b.schema_name = 'ny' AND c.schema_name = 'ny'}, 42 ],
+	[ q{SELECT count(*) FROM {V} AS a, {V} AS b, {V} AS c WHERE a.id = b.n AND b.id = c.n AND a.schema_name = 'ny' AND b.schema_name = 'ny' AND c.schema_name = 'ny'}, 45 ],
 
 	# Set operations.
 	[ q{SELECT id, t FROM {V} WHERE t < '2024-01-01' UNION ALL SELECT id, t FROM {V} WHERE t >= '2024-11-04'}, 24 ],
 	[ q{SELECT id, t FROM {V} WHERE t < '2024-01-02' UNION SELECT id, t FROM {A} WHERE t < '2024-01-01'}, 9 ],
-	[ q{SELECT id FROM {V} WHERE schema_name = 'ny' INTERSECT SELECT id FROM {V} WHERE schema_name = 'lh' AND t >= '2024-11-02'}, 21 ],
+	[ q{SELECT id FROM {V} WHERE schema_name = 'ny' INTERSECT SELECT id FROM {V} WHERE schema_name = 'lh' AND t >= '2024-11-02'}, 22 ],
 	[ q{SELECT id FROM {V} EXCEPT ALL SELECT id FROM {A}}, undef ],
 	[ q{SELECT * FROM (SELECT * FROM {V} UNION ALL SELECT * FROM {V}) AS x WHERE t::date = '2024-04-07'}, 18 ],
 	[ q{SELECT * FROM (SELECT id, t FROM {V} WHERE schema_name = 'ny' EXCEPT SELECT id, t FROM {V} WHERE schema_name = 'lh') AS x WHERE t < '2024-01-01'}, 4 ],
@@ -175,7 +176,7 @@ my @queries = (
 
 	# Aggregates, windows, orders and limits at the top.
 	[ q{SELECT id, t, sum(amount) OVER (PARTITION BY schema_name ORDER BY t, id) FROM {V} WHERE t::date = '2024-03-10'}, 9 ],
-	[ q{SELECT id, t, schema_name, lag(id) OVER w, rank() OVER w FROM {V} WHERE schema_name = 'ny' WINDOW w AS (ORDER BY t, id)}, 14 ],
+	[ q{SELECT id, t, schema_name, lag(id) OVER w, rank() OVER w FROM {V} WHERE schema_name = 'ny' WINDOW w AS (ORDER BY t, id)}, 15 ],
 	[ q{SELECT t, schema_name, id FROM {V} ORDER BY t DESC, schema_name, id LIMIT 5}, undef ],
 	[ q{SELECT t, schema_name, id FROM {V} WHERE t >= '2024-04-01' ORDER BY t, schema_name, id LIMIT 3 OFFSET 4}, 27 ],
 	[ q{SELECT t::date FROM {V} WHERE t < '2024-03-01' ORDER BY t::date FETCH FIRST 3 ROWS WITH TIES}, 6 ],
@@ -388,11 +389,9 @@ foreach my $kind (kinds())
 		}
 
 		my @wasteful = grep { defined $queries[$_][1] && ($read{on}{$_} > $queries[$_][1] || $read{off}{$_} > $queries[$_][1]) } 0 .. $#queries;
-		my @greedy = grep { !defined $queries[$_][1] && $queries[$_][0] !~ / LIMIT | MATERIALIZED |oracle_|WITH |JOIN|generate_series|LATERAL|random|GROUPING/ && $read{on}{$_} < 38 } 0 .. $#queries;
 
 		is(scalar @wasteful, 0, "$kind in $zone: no question reads more slices than it needs");
 		diag("$read{on}{$_} expanded, $read{off}{$_} scanned, $queries[$_][1] needed: $queries[$_][0]") foreach @wasteful;
-		diag("$read{on}{$_} expanded of all: $queries[$_][0]") foreach @greedy;
 	}
 
 	ask($kind, @outer);
