@@ -27,7 +27,7 @@
 #include "slice.h"
 #include "spi.h"
 #include "template.h"
-#include "uniontable.h"
+#include "viewtable.h"
 #include "unionview.h"
 
 /* Arguments of add_template() and, with the last two, alter_template(). */
@@ -188,7 +188,7 @@ wh_drop_template(PG_FUNCTION_ARGS)
 
 		append_name(&dropped, view->view_schema, view->view_name);
 	}
-	if (OidIsValid(wh_uniontable_relid(tmpl)))
+	if (OidIsValid(wh_viewtable_relid(tmpl)))
 		append_name(&dropped, WH_UNION_SCHEMA, name);
 	if (!dry_run)
 	{

@@ -14,7 +14,7 @@
 #include "compat.h"
 #include "doctor.h"
 #include "preload.h"
-#include "uniontable.h"
+#include "viewtable.h"
 
 static char *setup_sql(const WhSettings *settings);
 

@@ -116,7 +116,7 @@ wh_kept_restore(const WhKept *kept, Oid relid)
 /*
  * List what others built on a relation; see kept.h.  Rules, triggers and
  * defaults of the relation itself are people's too, though they would go with
- * it without a word.
+ * it without a word; its own constraints are not, since what we make has none.
  */
 char *
 wh_kept_dependents(Oid relid, Oid ours)
@@ -146,7 +146,10 @@ wh_kept_dependents(Oid relid, Oid ours)
 						 " AND d.refobjid IN (t.oid, t.typarray))"
 						 " LEFT JOIN pg_catalog.pg_rewrite r"
 						 " ON r.oid = d.objid AND d.classid = " PG_REWRITE
-						 " WHERE c.oid = $1"
+						 " LEFT JOIN pg_catalog.pg_constraint k"
+						 " ON k.oid = d.objid AND d.classid ="
+						 " 'pg_catalog.pg_constraint'::pg_catalog.regclass"
+						 " WHERE c.oid = $1 AND k.conrelid IS DISTINCT FROM $1"
 						 " AND (r.oid IS NULL OR r.ev_class <> $2"
 						 " AND NOT (r.ev_class = $1 AND r.rulename = '_RETURN'))"
 						 " HAVING pg_catalog.count(*) > 0",

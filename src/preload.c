@@ -122,7 +122,11 @@ gap_in(const char *role, char *value)
 						 quote_identifier(role), database);
 	appendStringInfoString(&sql, " SET session_preload_libraries = ");
 	foreach(lc, libraries)
-		appendStringInfo(&sql, "%s, ", quote_literal_cstr((char *) lfirst(lc)));
+	{
+		/* An empty setting is one library without a name. */
+		if (*(char *) lfirst(lc) != '\0')
+			appendStringInfo(&sql, "%s, ", quote_literal_cstr((char *) lfirst(lc)));
+	}
 	appendStringInfo(&sql, "%s;", quote_literal_cstr(LIBRARY));
 
 	gap = (WhPreloadGap *) palloc(sizeof(WhPreloadGap));

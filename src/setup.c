@@ -27,7 +27,7 @@
 #include "settings.h"
 #include "spi.h"
 #include "template.h"
-#include "uniontable.h"
+#include "viewtable.h"
 #include "unionview.h"
 
 typedef struct Roles
@@ -80,7 +80,7 @@ wh_setup(PG_FUNCTION_ARGS)
 	grant_owner(roles.owner);
 	grant_reader(roles.reader);
 	grant_monitor(roles.monitor);
-	wh_uniontable_schema(roles.owner);
+	wh_viewtable_schema(roles.owner);
 	if (preload)
 		preload_library();
 	wh_role_leave(&caller);

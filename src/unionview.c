@@ -3,7 +3,7 @@
  *		The views that people read, in either layout.
  *
  * What a view should show is viewtext's, the foreign table of the layout
- * expand uniontable's; this file brings views into being.  A view is written
+ * expand viewtable's; this file brings views into being.  A view is written
  * only when its text or what it depends on has changed, replaced in place
  * where PostgreSQL can, and else made anew with all that people gave it
  * (kept).  Nothing is dropped by CASCADE.  All views of a template change
@@ -28,7 +28,7 @@
 #include "settings.h"
 #include "slice.h"
 #include "spi.h"
-#include "uniontable.h"
+#include "viewtable.h"
 #include "unionview.h"
 #include "viewtext.h"
 
@@ -43,12 +43,15 @@ typedef struct Member
 static bool update_tenant(const WhTemplate *tmpl, const char *tenant,
 						  const char *schema);
 static void update_member(WhRun *run, void *arg);
-static void update_table(WhRun *run, void *arg);
+static bool update_table(const WhTemplate *tmpl);
+static void update_table_of(WhRun *run, void *arg);
 static bool contained(WhRun *run, void (*work) (WhRun *run, void *arg),
 					  void *arg);
 static List *members(const WhTemplate *tmpl);
 static Member *make_member(const WhTemplate *tmpl, char *tenant, char *schema);
 static bool ensure_table(const WhTemplate *tmpl);
+static TupleDesc table_columns(const WhTemplate *tmpl);
+static TupleDesc with_columns(TupleDesc columns, TupleDesc others);
 static List *views_on_table(const WhTemplate *tmpl);
 static bool is_current(const WhView *view);
 static bool shows(Oid view, Oid relid);
@@ -74,7 +77,9 @@ static char *what(const char *schema, const char *name);
 bool
 wh_unionview_tenant(const WhTemplate *tmpl, const WhTenant *tenant)
 {
-	return update_tenant(tmpl, tenant->name, tenant->schema);
+	bool		changed = ensure_table(tmpl);
+
+	return update_tenant(tmpl, tenant->name, tenant->schema) || changed;
 }
 
 /*
@@ -114,20 +119,17 @@ wh_unionview_public(const WhTemplate *tmpl)
 bool
 wh_unionview_all(const WhTemplate *tmpl)
 {
-	WhRun		run = {0};
 	bool		ok = true;
 	ListCell   *lc;
 
-	run.template_name = tmpl->name;
-	run.table_name = tmpl->name;
-	if (!contained(&run, update_table, unconstify(WhTemplate *, tmpl)))
+	if (!update_table(tmpl))
 		return false;
 
 	foreach(lc, members(tmpl))
 	{
 		Member	   *member = (Member *) lfirst(lc);
+		WhRun		run = {0};
 
-		memset(&run, 0, sizeof(WhRun));
 		run.template_name = tmpl->name;
 		run.tenant_name = member->tenant;
 		run.table_name = psprintf("%s.%s", member->schema, tmpl->name);
@@ -136,8 +138,11 @@ wh_unionview_all(const WhTemplate *tmpl)
 
 	(void) wh_unionview_public(tmpl);
 
+	/* What only the views of before needed can go. */
 	if (tmpl->layout != WH_LAYOUT_EXPAND)
-		wh_uniontable_drop_unused(tmpl);
+		wh_viewtable_drop_unused(tmpl);
+	else
+		ok &= update_table(tmpl);
 
 	return ok;
 }
@@ -159,7 +164,7 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 	foreach(lc, wh_published(tmpl->name, tenant ? tenant->name : NULL))
 		drop_view((const WhPublished *) lfirst(lc));
 	if (tenant == NULL)
-		wh_uniontable_drop(tmpl);
+		wh_viewtable_drop(tmpl);
 }
 
 /*
@@ -175,10 +180,8 @@ wh_unionview_let_go(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid)
 static bool
 update_tenant(const WhTemplate *tmpl, const char *tenant, const char *schema)
 {
-	bool		changed = ensure_table(tmpl);
-
 	if (is_current(wh_view_of_tenant(tmpl, tenant, schema)))
-		return changed;
+		return false;
 
 	/* Whoever held the lock may have changed what there is to show. */
 	wh_published_lock(tmpl->name);
@@ -199,8 +202,22 @@ update_member(WhRun *run, void *arg)
 	run->status = "loaded";
 }
 
+/*
+ * Bring the foreign table up to date, contained.
+ */
+static bool
+update_table(const WhTemplate *tmpl)
+{
+	WhRun		run = {0};
+
+	run.template_name = tmpl->name;
+	run.table_name = psprintf("%s.%s", WH_UNION_SCHEMA, tmpl->name);
+
+	return contained(&run, update_table_of, unconstify(WhTemplate *, tmpl));
+}
+
 static void
-update_table(WhRun *run, void *arg)
+update_table_of(WhRun *run, void *arg)
 {
 	(void) ensure_table((const WhTemplate *) arg);
 	run->status = "loaded";
@@ -270,26 +287,27 @@ make_member(const WhTemplate *tmpl, char *tenant, char *schema)
 /*
  * See to it that the layout's foreign table is there and fits.  One that does
  * not is locked before the views on it, since whoever reads one of them holds
- * it longest.  They keep their columns and all that depends on them: a column
- * that the new table lacks, or has with a type that no cast brings over, is
- * NULL until its view is brought up to date.
+ * it longest.  They keep their columns and all that depends on them: one whose
+ * type has changed is cast until its view is brought up to date.
  */
 static bool
 ensure_table(const WhTemplate *tmpl)
 {
 	List	   *views;
+	List	   *arms;
 	ListCell   *lc;
 	int			nestlevel;
 
-	if (tmpl->layout != WH_LAYOUT_EXPAND || wh_uniontable_fits(tmpl))
+	if (tmpl->layout != WH_LAYOUT_EXPAND ||
+		wh_viewtable_fits(tmpl, table_columns(tmpl)))
 		return false;
 
 	wh_published_lock(tmpl->name);
-	if (wh_uniontable_fits(tmpl))
+	if (wh_viewtable_fits(tmpl, table_columns(tmpl)))
 		return true;
 
 	nestlevel = wh_lock_bound();
-	wh_uniontable_lock(tmpl);
+	wh_viewtable_begin(tmpl);
 	views = views_on_table(tmpl);
 	foreach(lc, views)
 	{
@@ -298,12 +316,13 @@ ensure_table(const WhTemplate *tmpl)
 		view->arms = NIL;
 		rewrite(view, published_relid(tmpl, view->tenant));
 	}
-	wh_uniontable_make(tmpl);
+	wh_viewtable_make(tmpl, table_columns(tmpl));
+	arms = wh_view_of_all(tmpl, NULL)->arms;
 	foreach(lc, views)
 	{
 		WhView	   *view = (WhView *) lfirst(lc);
 
-		view->arms = wh_view_of_all(tmpl, NULL)->arms;
+		view->arms = arms;
 		rewrite(view, published_relid(tmpl, view->tenant));
 	}
 	wh_lock_unbound(nestlevel);
@@ -312,12 +331,62 @@ ensure_table(const WhTemplate *tmpl)
 }
 
 /*
+ * List the columns that the foreign table needs: the template's, and those
+ * that a view of ours shows yet, since something of people's keeps it from
+ * being made anew: older slices still have them.
+ */
+static TupleDesc
+table_columns(const WhTemplate *tmpl)
+{
+	TupleDesc	columns = tmpl->columns;
+	ListCell   *lc;
+
+	foreach(lc, wh_published(tmpl->name, NULL))
+	{
+		Oid			relid = wh_published_relid((const WhPublished *) lfirst(lc));
+
+		if (OidIsValid(relid))
+			columns = with_columns(columns, columns_of(relid));
+	}
+
+	return wh_with_schema_name(columns);
+}
+
+/*
+ * Add those of other columns that have another name, but for schema_name.
+ */
+static TupleDesc
+with_columns(TupleDesc columns, TupleDesc others)
+{
+	for (int i = 1; i <= others->natts; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(others, i - 1)->attname);
+		TupleDesc	more;
+		int			n = 0;
+
+		while (n < columns->natts &&
+			   strcmp(NameStr(TupleDescAttr(columns, n)->attname), name) != 0)
+			n++;
+		if (n < columns->natts || strcmp(name, "schema_name") == 0)
+			continue;
+
+		more = CreateTemplateTupleDesc(n + 1);
+		for (int j = 1; j <= n; j++)
+			TupleDescCopyEntry(more, j, columns, j);
+		TupleDescCopyEntry(more, n + 1, others, i);
+		columns = more;
+	}
+
+	return columns;
+}
+
+/*
  * Describe our views that show the foreign table, the public one last.
  */
 static List *
 views_on_table(const WhTemplate *tmpl)
 {
-	Oid			table = wh_uniontable_relid(tmpl);
+	Oid			table = wh_viewtable_relid(tmpl);
 	WhView	   *of_all = NULL;
 	List	   *views = NIL;
 	ListCell   *lc;

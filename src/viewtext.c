@@ -19,7 +19,7 @@
 #include "published.h"
 #include "settings.h"
 #include "slice.h"
-#include "uniontable.h"
+#include "viewtable.h"
 #include "viewtext.h"
 
 /* Longest flat chain of UNION ALL. */
@@ -66,7 +66,7 @@ wh_view_of_all(const WhTemplate *tmpl, const char *without)
 	view->tmpl = tmpl;
 	view->tenant = WH_PUBLIC_VIEW;
 	view->schema = wh_settings()->public_schema;
-	view->columns = wh_uniontable_columns(tmpl);
+	view->columns = wh_with_schema_name(tmpl->columns);
 	view->arms = tmpl->layout == WH_LAYOUT_EXPAND
 		? table_arm(tmpl) : view_arms(tmpl, without);
 	view->definition = wh_view_select(view);
@@ -129,7 +129,7 @@ static List *
 table_arm(const WhTemplate *tmpl)
 {
 	return list_make1(make_arm(WH_UNION_SCHEMA, tmpl->name,
-							   wh_uniontable_relid(tmpl)));
+							   wh_viewtable_relid(tmpl)));
 }
 
 static WhViewArm *

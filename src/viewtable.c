@@ -1,10 +1,10 @@
 /*
- * uniontable.c
+ * viewtable.c
  *		The foreign table on which a template's views stand in the layout
  *		expand.
  *
- * It has the template's columns and schema_name; its options say what it
- * shows.  Which slices those are, and how they are read, is the wrapper's: no
+ * It has the template's columns, whatever else our views show, and
+ * schema_name; its options say what it shows.  Which slices those are, and how they are read, is the wrapper's: no
  * statement here is needed when a slice comes or goes.  The table is ours when
  * it is a foreign table of the owner's on our server; whatever else has its
  * name is never touched.  One that does not fit, since the template changed
@@ -33,24 +33,24 @@
 #include "lock.h"
 #include "names.h"
 #include "spi.h"
-#include "uniontable.h"
+#include "viewtable.h"
 
 static Oid	at_place(const WhTemplate *tmpl);
 static bool is_on_server(Oid relid);
 static Oid	owner_of(Oid relid);
-static bool has_columns(Oid relid, const WhTemplate *tmpl);
+static bool has_columns(Oid relid, TupleDesc columns);
 static bool has_options(Oid relid, const WhTemplate *tmpl);
 static void check_place(const WhTemplate *tmpl);
-static char *definition(const WhTemplate *tmpl);
+static char *definition(const WhTemplate *tmpl, TupleDesc columns);
 static void drop(const WhTemplate *tmpl);
 static char *qualified(const WhTemplate *tmpl);
 static char *what(const WhTemplate *tmpl);
 
 /*
- * Make the schema of these tables; see uniontable.h.
+ * Make the schema of these tables; see viewtable.h.
  */
 void
-wh_uniontable_schema(const char *owner)
+wh_viewtable_schema(const char *owner)
 {
 	Oid			nspid = get_namespace_oid(WH_UNION_SCHEMA, true);
 
@@ -66,26 +66,26 @@ wh_uniontable_schema(const char *owner)
 }
 
 /*
- * Return the template's columns and schema_name.
+ * Return columns with schema_name after them.
  */
 TupleDesc
-wh_uniontable_columns(const WhTemplate *tmpl)
+wh_with_schema_name(TupleDesc columns)
 {
-	int			natts = tmpl->columns->natts;
-	TupleDesc	columns = CreateTemplateTupleDesc(natts + 1);
+	int			natts = columns->natts;
+	TupleDesc	with = CreateTemplateTupleDesc(natts + 1);
 
 	for (int i = 1; i <= natts; i++)
-		TupleDescCopyEntry(columns, i, tmpl->columns, i);
-	TupleDescInitEntry(columns, natts + 1, "schema_name", TEXTOID, -1, 0);
+		TupleDescCopyEntry(with, i, columns, i);
+	TupleDescInitEntry(with, natts + 1, "schema_name", TEXTOID, -1, 0);
 
-	return columns;
+	return with;
 }
 
 /*
- * Look the table up; see uniontable.h.
+ * Look the table up; see viewtable.h.
  */
 Oid
-wh_uniontable_relid(const WhTemplate *tmpl)
+wh_viewtable_relid(const WhTemplate *tmpl)
 {
 	Oid			relid = at_place(tmpl);
 
@@ -94,36 +94,33 @@ wh_uniontable_relid(const WhTemplate *tmpl)
 }
 
 /*
- * Compare the table with the template; see uniontable.h.
+ * Compare the table with the template; see viewtable.h.
  */
 bool
-wh_uniontable_fits(const WhTemplate *tmpl)
+wh_viewtable_fits(const WhTemplate *tmpl, TupleDesc columns)
 {
-	Oid			relid = wh_uniontable_relid(tmpl);
+	Oid			relid = wh_viewtable_relid(tmpl);
 
 	return OidIsValid(relid) &&
-		has_options(relid, tmpl) && has_columns(relid, tmpl);
+		has_options(relid, tmpl) && has_columns(relid, columns);
 }
 
 /*
- * Make the table, or make it anew; see uniontable.h.
+ * Make the table, or make it anew; see viewtable.h.
  */
 void
-wh_uniontable_make(const WhTemplate *tmpl)
+wh_viewtable_make(const WhTemplate *tmpl, TupleDesc columns)
 {
+	Oid			relid = at_place(tmpl);
 	WhKept	   *kept = NULL;
-	Oid			relid;
 
-	check_place(tmpl);
-	relid = at_place(tmpl);
 	if (OidIsValid(relid))
 	{
-		kept = wh_kept(relid, wh_uniontable_columns(tmpl));
+		kept = wh_kept(relid, columns);
 		drop(tmpl);
 	}
 
-	wh_uniontable_schema(GetUserNameFromId(GetUserId(), false));
-	wh_ddl(definition(tmpl));
+	wh_ddl(definition(tmpl, columns));
 	if (kept != NULL)
 		wh_kept_restore(kept, at_place(tmpl));
 	else
@@ -133,30 +130,30 @@ wh_uniontable_make(const WhTemplate *tmpl)
 }
 
 /*
- * Take AccessExclusiveLock on the table; see uniontable.h.
+ * See to the table's place before any work; see viewtable.h.
  */
 void
-wh_uniontable_lock(const WhTemplate *tmpl)
+wh_viewtable_begin(const WhTemplate *tmpl)
 {
-	Oid			relid = wh_uniontable_relid(tmpl);
-
-	if (OidIsValid(relid))
-		(void) wh_lock_relation(relid, what(tmpl));
+	wh_viewtable_schema(GetUserNameFromId(GetUserId(), false));
+	check_place(tmpl);
+	if (OidIsValid(at_place(tmpl)))
+		(void) wh_lock_relation(at_place(tmpl), what(tmpl));
 }
 
 /*
- * Drop the table; see uniontable.h.
+ * Drop the table; see viewtable.h.
  */
 void
-wh_uniontable_drop(const WhTemplate *tmpl)
+wh_viewtable_drop(const WhTemplate *tmpl)
 {
 	int			nestlevel;
 
-	if (!OidIsValid(wh_uniontable_relid(tmpl)))
+	if (!OidIsValid(wh_viewtable_relid(tmpl)))
 		return;
 
 	nestlevel = wh_lock_bound();
-	wh_uniontable_lock(tmpl);
+	wh_viewtable_begin(tmpl);
 	drop(tmpl);
 	wh_lock_unbound(nestlevel);
 }
@@ -165,12 +162,12 @@ wh_uniontable_drop(const WhTemplate *tmpl)
  * Drop the table unless something stands on it.
  */
 void
-wh_uniontable_drop_unused(const WhTemplate *tmpl)
+wh_viewtable_drop_unused(const WhTemplate *tmpl)
 {
-	Oid			relid = wh_uniontable_relid(tmpl);
+	Oid			relid = wh_viewtable_relid(tmpl);
 
 	if (OidIsValid(relid) && wh_kept_dependents(relid, InvalidOid) == NULL)
-		wh_uniontable_drop(tmpl);
+		wh_viewtable_drop(tmpl);
 }
 
 /*
@@ -212,9 +209,8 @@ owner_of(Oid relid)
  * somebody added is believed by the planner, and the slices do not keep it.
  */
 static bool
-has_columns(Oid relid, const WhTemplate *tmpl)
+has_columns(Oid relid, TupleDesc columns)
 {
-	TupleDesc	columns = wh_uniontable_columns(tmpl);
 	Relation	rel = relation_open(relid, AccessShareLock);
 	TupleDesc	there = RelationGetDescr(rel);
 	bool		fit;
@@ -253,7 +249,7 @@ check_place(const WhTemplate *tmpl)
 {
 	Oid			relid = at_place(tmpl);
 
-	if (!OidIsValid(relid) || OidIsValid(wh_uniontable_relid(tmpl)))
+	if (!OidIsValid(relid) || OidIsValid(wh_viewtable_relid(tmpl)))
 		return;
 
 	if (is_on_server(relid))
@@ -276,7 +272,7 @@ check_place(const WhTemplate *tmpl)
 }
 
 static char *
-definition(const WhTemplate *tmpl)
+definition(const WhTemplate *tmpl, TupleDesc columns)
 {
 	StringInfoData sql;
 
@@ -284,7 +280,7 @@ definition(const WhTemplate *tmpl)
 	appendStringInfo(&sql,
 					 "CREATE FOREIGN TABLE %s (%s) SERVER %s OPTIONS (template %s",
 					 qualified(tmpl),
-					 wh_columns_sql(wh_uniontable_columns(tmpl)),
+					 wh_columns_sql(columns),
 					 WH_UNION_SERVER, quote_literal_cstr(tmpl->name));
 	if (tmpl->time_column != NULL)
 		appendStringInfo(&sql, ", time_column %s",
