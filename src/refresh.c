@@ -452,6 +452,7 @@ load_unit(WhRun *run, void *arg)
 	slice.method = unconstify(char *, run->method);
 	slice.run_id = run->run_id;
 	slice.template_version = unit->tmpl->version;
+	wh_slice_bind(&slice, unit->tmpl, unit->tenant->time_zone);
 	wh_slice_put(&slice);
 }
 
