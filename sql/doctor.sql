@@ -48,6 +48,30 @@ SELECT check_name, detail FROM _wh.wh_doctor() WHERE status <> 'ok';
 DROP SCHEMA _wh_union;
 ALTER SCHEMA wh_union_aside RENAME TO _wh_union;
 
+-- What a view costs, in either layout; an emptied slice costs nothing.
+SELECT _wh.add_template('budget', $$SELECT id, logged_time FROM foodlogs WHERE logged_time >= {DAY_START} AND logged_time < {DAY_END}$$,
+    'id bigint, logged_time timestamptz', 'CREATE INDEX {view_name}_id ON {schema}.{view_name} (id)',
+    time_column => 'logged_time', options => '{"view_layout": "union", "max_rows": 1000}', tenants => '{tenant_a}');
+SELECT status FROM _wh.wh_refresh('budget', from_date => '2024-01-01', to_date => '2024-01-03');
+SELECT view_name, relations, locks, capacity > 1000 AS room, planning_ms > 0 AS planned, advice FROM _wh.wh_lock_budget() WHERE view_name LIKE '%.budget' ORDER BY 1;
+SET ROLE whadmin;
+REFRESH MATERIALIZED VIEW tenant_a.budget_2024_01_03 WITH NO DATA;
+RESET ROLE;
+SELECT view_name, relations, locks FROM _wh.wh_lock_budget() WHERE view_name LIKE '%.budget' ORDER BY 1;
+SELECT _wh.alter_template('budget', options => options || '{"view_layout": "expand"}') FROM _wh.mv_templates WHERE template_name = 'budget';
+SELECT _wh.update_tenant_union_view_by_template('budget', 'tenant_a'), _wh.update_public_view_by_template('budget');
+SELECT options FROM _wh.mv_templates WHERE template_name = 'budget';
+SELECT view_name, relations, locks, planning_ms > 0 AS planned, advice FROM _wh.wh_lock_budget() WHERE view_name LIKE '%.budget' ORDER BY 1;
+SET pg_warehouse.expand_max_slices = 1;
+SELECT view_name, relations, locks FROM _wh.wh_lock_budget() WHERE view_name LIKE '%.budget' ORDER BY 1;
+RESET pg_warehouse.expand_max_slices;
+
+-- One that cannot be read says so, and is no reason not to tell of the others.
+SET ROLE whadmin;
+DROP MATERIALIZED VIEW tenant_a.budget_2024_01_02;
+RESET ROLE;
+SELECT view_name, relations, planning_ms IS NULL AS unplanned, advice FROM _wh.wh_lock_budget() WHERE view_name LIKE '%.budget' ORDER BY 1;
+
 -- The owner may ask as well; nobody else, unless it is granted.
 SET ROLE whadmin;
 SELECT string_agg(status, ' ') FROM _wh.wh_doctor();
@@ -55,20 +79,10 @@ SELECT count(*) > 0 FROM _wh.wh_lock_budget();
 RESET ROLE;
 SET ROLE wh_monitor;
 SELECT * FROM _wh.wh_doctor();
+\echo :SQLSTATE
 SELECT * FROM _wh.wh_lock_budget();
+\echo :SQLSTATE
 RESET ROLE;
 
--- What a view costs, and what is said of one that cannot be read.
-SELECT status FROM _wh.wh_refresh('foodlogstats', 'tenant_a', '2024-01-01', '2024-01-01');
-SELECT view_name, relations > 0 AS relations, locks > relations AS locks, capacity > locks AS room, planning_ms > 0 AS planned, advice
-FROM _wh.wh_lock_budget() WHERE view_name LIKE '%.foodlogstats' ORDER BY 1;
-SELECT _wh.add_template('budget', $$SELECT id, logged_time FROM foodlogs WHERE logged_time >= {DAY_START} AND logged_time < {DAY_END}$$,
-    'id bigint, logged_time timestamptz', time_column => 'logged_time', options => '{"view_layout": "union"}', tenants => '{tenant_a}');
-SELECT status FROM _wh.wh_refresh('budget', from_date => '2024-01-01', to_date => '2024-01-02');
-SELECT view_name, relations, locks, planning_ms > 0 AS planned, advice FROM _wh.wh_lock_budget() WHERE view_name LIKE '%.budget' ORDER BY 1;
-SET ROLE whadmin;
-REFRESH MATERIALIZED VIEW tenant_a.budget_2024_01_02 WITH NO DATA;
-RESET ROLE;
-SELECT view_name, relations, locks FROM _wh.wh_lock_budget() WHERE view_name LIKE '%.budget' ORDER BY 1;
 SELECT _wh.drop_template('budget', drop_data => true) ->> 'template' AS dropped;
 DELETE FROM _wh.extract_runs WHERE template_name = 'budget';
