@@ -27,8 +27,8 @@
 #include "slice.h"
 #include "spi.h"
 #include "template.h"
-#include "viewtable.h"
 #include "unionview.h"
+#include "viewtable.h"
 
 /* Arguments of add_template() and, with the last two, alter_template(). */
 typedef enum Argument

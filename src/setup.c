@@ -27,8 +27,9 @@
 #include "settings.h"
 #include "spi.h"
 #include "template.h"
-#include "viewtable.h"
+#include "uniontable.h"
 #include "unionview.h"
+#include "viewtable.h"
 
 typedef struct Roles
 {

@@ -28,8 +28,9 @@
 #include "settings.h"
 #include "slice.h"
 #include "spi.h"
-#include "viewtable.h"
+#include "uniontable.h"
 #include "unionview.h"
+#include "viewtable.h"
 #include "viewtext.h"
 
 /* Which tenant's view wh_unionview_all() is at. */
@@ -367,7 +368,7 @@ with_columns(TupleDesc columns, TupleDesc others)
 		while (n < columns->natts &&
 			   strcmp(NameStr(TupleDescAttr(columns, n)->attname), name) != 0)
 			n++;
-		if (n < columns->natts || strcmp(name, "schema_name") == 0)
+		if (n < columns->natts || strcmp(name, WH_SCHEMA_COLUMN) == 0)
 			continue;
 
 		more = CreateTemplateTupleDesc(n + 1);

@@ -33,6 +33,7 @@
 #include "lock.h"
 #include "names.h"
 #include "spi.h"
+#include "uniontable.h"
 #include "viewtable.h"
 
 static Oid	at_place(const WhTemplate *tmpl);
@@ -76,7 +77,7 @@ wh_with_schema_name(TupleDesc columns)
 
 	for (int i = 1; i <= natts; i++)
 		TupleDescCopyEntry(with, i, columns, i);
-	TupleDescInitEntry(with, natts + 1, "schema_name", TEXTOID, -1, 0);
+	TupleDescInitEntry(with, natts + 1, WH_SCHEMA_COLUMN, TEXTOID, -1, 0);
 
 	return with;
 }
@@ -186,8 +187,7 @@ static bool
 is_on_server(Oid relid)
 {
 	return get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE &&
-		GetForeignTable(relid)->serverid ==
-		get_foreign_server_oid(WH_UNION_SERVER, false);
+		wh_union_is_ours(relid);
 }
 
 static Oid
@@ -232,7 +232,7 @@ has_options(Oid relid, const WhTemplate *tmpl)
 	{
 		DefElem    *option = (DefElem *) lfirst(lc);
 		const char *wanted = strcmp(option->defname, "template") == 0
-			? tmpl->name : tmpl->time_column;
+		? tmpl->name : tmpl->time_column;
 
 		if (wanted == NULL || strcmp(defGetString(option), wanted) != 0)
 			return false;

@@ -9,7 +9,6 @@
 #include "template.h"
 
 #define WH_UNION_SCHEMA "_wh_union"
-#define WH_UNION_SERVER "pg_warehouse_union"
 
 /*
  * Make the schema if it is missing, for the role given; 42710 when it is
