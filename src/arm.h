@@ -40,7 +40,7 @@ extern List *wh_arm_columns(const WhUnionTable *table, TupleDesc shown,
 							const WhArm *arm, TupleDesc stored);
 
 /* Write SELECT of those columns from the arm, read in the owner's name. */
-extern Query * wh_arm_query(const WhUnionTable *table, TupleDesc shown,
-							const WhArm *arm);
+extern Query *wh_arm_query(const WhUnionTable *table, TupleDesc shown,
+						   const WhArm *arm);
 
 #endif							/* WH_ARM_H */

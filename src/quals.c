@@ -45,17 +45,17 @@ typedef struct Behind
 } Behind;
 
 static bool find_slices(Node *node, void *context);
-static void walk_query(Query * query, List *outer, Index rti, List **targets);
-static bool takes_quals(const Query * query);
+static void walk_query(Query *query, List *outer, Index rti, List **targets);
+static bool takes_quals(const Query *query);
 static void walk_set_operation(Walk *walk, Node *node, List *outer, Index rti);
 static void walk_jointree(Walk *walk, Node *node, List *quals);
-static void walk_join(Walk *walk, JoinExpr * join, List *quals);
+static void walk_join(Walk *walk, JoinExpr *join, List *quals);
 static List *refuse_nulls(List *quals);
 static void walk_entry(Walk *walk, Index rti, List *quals);
-static void walk_cte(Walk *walk, RangeTblEntry * rte, Index rti, List *quals);
+static void walk_cte(Walk *walk, RangeTblEntry *rte, Index rti, List *quals);
 static bool walk_sublinks(Node *node, void *context);
-static void add_target(Walk *walk, RangeTblEntry * rte, Index rti, List *quals);
-static bool reads_system_column(const Bitmapset * columns);
+static void add_target(Walk *walk, RangeTblEntry *rte, Index rti, List *quals);
+static bool reads_system_column(const Bitmapset *columns);
 static List *add_quals(const Walk *walk, List *quals, Node *node);
 static List *behind_columns(List *quals, Index rti, List *columns);
 static Node *put_behind(Node *node, Behind *behind);
@@ -65,7 +65,7 @@ static Node *put_behind(Node *node, Behind *behind);
  * here: nothing is looked up but for foreign tables.
  */
 bool
-wh_reads_slices(Query * query)
+wh_reads_slices(Query *query)
 {
 	ListCell   *lc;
 
@@ -108,7 +108,7 @@ find_slices(Node *node, void *context)
  * List the foreign tables of ours; see quals.h.
  */
 List *
-wh_targets(Query * query)
+wh_targets(Query *query)
 {
 	List	   *targets = NIL;
 
@@ -122,7 +122,7 @@ wh_targets(Query * query)
  * entry "rti".
  */
 static void
-walk_query(Query * query, List *outer, Index rti, List **targets)
+walk_query(Query *query, List *outer, Index rti, List **targets)
 {
 	Walk		walk = {query, targets, NIL};
 	ListCell   *lc;
@@ -159,7 +159,7 @@ walk_query(Query * query, List *outer, Index rti, List **targets)
  * Can rows be left out of the query's input that its result is not to have?
  */
 static bool
-takes_quals(const Query * query)
+takes_quals(const Query *query)
 {
 	return query->commandType == CMD_SELECT &&
 		query->limitCount == NULL && query->limitOffset == NULL &&
@@ -215,7 +215,7 @@ walk_jointree(Walk *walk, Node *node, List *quals)
 }
 
 static void
-walk_join(Walk *walk, JoinExpr * join, List *quals)
+walk_join(Walk *walk, JoinExpr *join, List *quals)
 {
 	List	   *left = quals;
 	List	   *right = quals;
@@ -290,7 +290,7 @@ walk_entry(Walk *walk, Index rti, List *quals)
  * Walk a CTE by the only reference to it; others are walked without quals.
  */
 static void
-walk_cte(Walk *walk, RangeTblEntry * rte, Index rti, List *quals)
+walk_cte(Walk *walk, RangeTblEntry *rte, Index rti, List *quals)
 {
 	ListCell   *lc;
 
@@ -329,7 +329,7 @@ walk_sublinks(Node *node, void *context)
 }
 
 static void
-add_target(Walk *walk, RangeTblEntry * rte, Index rti, List *quals)
+add_target(Walk *walk, RangeTblEntry *rte, Index rti, List *quals)
 {
 	WhTarget   *target = (WhTarget *) palloc(sizeof(WhTarget));
 
@@ -345,7 +345,7 @@ add_target(Walk *walk, RangeTblEntry * rte, Index rti, List *quals)
 }
 
 static bool
-reads_system_column(const Bitmapset * columns)
+reads_system_column(const Bitmapset *columns)
 {
 	int			first = bms_next_member(columns, -1);
 
@@ -413,7 +413,7 @@ put_behind(Node *node, Behind *behind)
 
 	if (IsA(node, Var))
 	{
-		const		Var *var = (const Var *) node;
+		const Var  *var = (const Var *) node;
 		TargetEntry *column = NULL;
 
 		if (var->varlevelsup == 0 && var->varno == (int) behind->rti &&
