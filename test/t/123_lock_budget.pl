@@ -98,10 +98,10 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM public.big WHERE t < '202
 # indexes; what still is too much is said with the setting to change.
 is($node->safe_psql('postgres', q{SET pg_warehouse.expand_max_slices = 20; SELECT count(*) FROM public.big}), 140, 'all of it, above the cap');
 is($node->safe_psql('postgres', q{SET pg_warehouse.expand_max_slices = 20; SELECT locks FROM _wh.wh_lock_budget() WHERE view_name = 'public.big'}), 72, 'counted so');
-like($node->safe_psql('postgres', q{SELECT status, fix_sql FROM _wh.wh_doctor() WHERE check_name = 'lock_budget'}), qr/^error\|ALTER SYSTEM SET max_locks_per_transaction = 64;$/, 'below the cap the doctor warns');
+like($node->safe_psql('postgres', q{SELECT status, fix_sql FROM _wh.wh_doctor() WHERE check_name = 'lock_budget'}), qr/^error\|ALTER SYSTEM SET max_locks_per_transaction = 128;$/, 'below the cap the doctor warns');
 $node->safe_psql('postgres', $node->safe_psql('postgres', q{SELECT fix_sql FROM _wh.wh_doctor() WHERE check_name = 'lock_budget'}));
 $node->restart;
-is($node->safe_psql('postgres', 'SHOW max_locks_per_transaction'), 64, 'the server has the setting');
+is($node->safe_psql('postgres', 'SHOW max_locks_per_transaction'), 128, 'the server has the setting');
 is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT status, ' ') FROM _wh.wh_doctor() WHERE check_name <> 'preload'}), 'ok', 'all is well');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM public.big}), 140, 'and all is read');
 
