@@ -47,8 +47,7 @@ UNION ALL SELECT 0, xmin::text, tenant_name FROM _wh.published_views WHERE templ
 CREATE TEMP TABLE before AS TABLE catalog;
 BEGIN;
 SELECT tenant_name, status FROM _wh.wh_refresh('ux "é"', from_date => '2024-03-03', to_date => '2024-03-03');
-SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND mode NOT IN ('AccessShareLock', 'RowShareLock')
-AND relation IN (SELECT oid FROM catalog) ORDER BY 1, 2;
+SELECT relation::regclass, mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN (SELECT oid FROM before) ORDER BY 1, 2;
 SELECT count(*) FROM public."ux ""é""";
 COMMIT;
 SELECT count(*) AS rows FROM before;

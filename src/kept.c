@@ -9,8 +9,12 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 
 #include "kept.h"
 #include "spi.h"
@@ -175,6 +179,37 @@ wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 					what),
 			 errdetail("Dependents: %s.", dependents),
 			 errhint("Keep their definitions (pg_get_viewdef), drop them, run this again and create them anew. Until then nothing changes.")));
+}
+
+/*
+ * Describe a relation's columns; see kept.h.
+ */
+TupleDesc
+wh_columns_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	TupleDesc	columns;
+	int			natts = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+		ReleaseSysCache(tuple);
+	}
+	columns = CreateTemplateTupleDesc(natts);
+
+	for (int i = 0; i < natts; i++)
+	{
+		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
+								Int16GetDatum(i + 1));
+		if (!HeapTupleIsValid(tuple))
+			return CreateTemplateTupleDesc(0);
+		memcpy(TupleDescAttr(columns, i), GETSTRUCT(tuple),
+			   ATTRIBUTE_FIXED_PART_SIZE);
+		ReleaseSysCache(tuple);
+	}
+
+	return columns;
 }
 
 /*

@@ -30,6 +30,12 @@ extern void wh_kept_restore(const WhKept *kept, Oid relid);
 extern char *wh_kept_dependents(Oid relid, Oid ours);
 extern void wh_kept_check_dependents(Oid relid, Oid ours, const char *what);
 
+/*
+ * Describe a relation's columns as the catalogs have them at this moment,
+ * dropped ones too, without a lock on it; none when it is gone by then.
+ */
+extern TupleDesc wh_columns_of(Oid relid);
+
 /* Does "now" begin with the very columns of "before"? */
 extern bool wh_columns_extend(TupleDesc before, TupleDesc now);
 

@@ -12,12 +12,10 @@
  */
 #include "postgres.h"
 
-#include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 #include "budget.h"
 #include "kept.h"
@@ -67,7 +65,6 @@ static void write_view(const WhView *view, const char *verb,
 static bool take_out_of_public(const WhTemplate *tmpl, const char *tenant,
 							   Oid relid);
 static void drop_view(const WhPublished *row);
-static TupleDesc columns_of(Oid relid);
 static Oid	find_ours(const WhView *view);
 static Oid	published_relid(const WhTemplate *tmpl, const char *tenant);
 static char *what(const char *schema, const char *name);
@@ -347,7 +344,7 @@ table_columns(const WhTemplate *tmpl)
 		Oid			relid = wh_published_relid((const WhPublished *) lfirst(lc));
 
 		if (OidIsValid(relid))
-			columns = with_columns(columns, columns_of(relid));
+			columns = with_columns(columns, wh_columns_of(relid));
 	}
 
 	return wh_with_schema_name(columns);
@@ -495,7 +492,7 @@ publish(const WhView *view)
 
 		(void) wh_lock_relation(relid, what(view->schema, view->tmpl->name));
 		kept = wh_kept(relid, view->columns);
-		if (wh_columns_extend(columns_of(relid), view->columns))
+		if (wh_columns_extend(wh_columns_of(relid), view->columns))
 			write_view(view, "CREATE OR REPLACE VIEW", kept->view_options);
 		else
 			let_go = recreate(view, relid, kept);
@@ -582,7 +579,7 @@ static void
 rewrite(WhView *view, Oid relid)
 {
 	(void) wh_lock_relation(relid, what(view->schema, view->tmpl->name));
-	view->columns = columns_of(relid);
+	view->columns = wh_columns_of(relid);
 	view->definition = wh_view_select(view);
 	write_view(view, "CREATE OR REPLACE VIEW",
 			   wh_kept(relid, view->columns)->view_options);
@@ -646,17 +643,6 @@ drop_view(const WhPublished *row)
 		wh_lock_unbound(nestlevel);
 	}
 	wh_published_forget(row->template_name, row->tenant_name);
-}
-
-static TupleDesc
-columns_of(Oid relid)
-{
-	Relation	rel = relation_open(relid, AccessShareLock);
-	TupleDesc	columns = CreateTupleDescCopy(RelationGetDescr(rel));
-
-	relation_close(rel, AccessShareLock);
-
-	return columns;
 }
 
 /*

@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
@@ -21,10 +20,10 @@
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
@@ -39,7 +38,9 @@
 static Oid	at_place(const WhTemplate *tmpl);
 static bool is_on_server(Oid relid);
 static Oid	owner_of(Oid relid);
+static HeapTuple class_of(Oid relid);
 static bool has_columns(Oid relid, TupleDesc columns);
+static bool has_checks(Oid relid);
 static bool has_options(Oid relid, const WhTemplate *tmpl);
 static void check_place(const WhTemplate *tmpl);
 static char *definition(const WhTemplate *tmpl, TupleDesc columns);
@@ -100,10 +101,17 @@ wh_viewtable_relid(const WhTemplate *tmpl)
 bool
 wh_viewtable_fits(const WhTemplate *tmpl, TupleDesc columns)
 {
-	Oid			relid = wh_viewtable_relid(tmpl);
+	Oid			relid = at_place(tmpl);
+	bool		fits;
 
-	return OidIsValid(relid) &&
+	/* Whoever changes it, we do not wait for him. */
+	if (!OidIsValid(relid) || !ConditionalLockRelationOid(relid, AccessShareLock))
+		return false;
+	fits = wh_viewtable_relid(tmpl) == relid &&
 		has_options(relid, tmpl) && has_columns(relid, columns);
+	UnlockRelationOid(relid, AccessShareLock);
+
+	return fits;
 }
 
 /*
@@ -193,15 +201,23 @@ is_on_server(Oid relid)
 static Oid
 owner_of(Oid relid)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
+	HeapTuple	tuple = class_of(relid);
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 
 	return owner;
+}
+
+static HeapTuple
+class_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+
+	return tuple;
 }
 
 /*
@@ -211,15 +227,27 @@ owner_of(Oid relid)
 static bool
 has_columns(Oid relid, TupleDesc columns)
 {
-	Relation	rel = relation_open(relid, AccessShareLock);
-	TupleDesc	there = RelationGetDescr(rel);
-	bool		fit;
+	TupleDesc	there = wh_columns_of(relid);
 
-	fit = there->natts == columns->natts && there->constr == NULL &&
+	for (int i = 0; i < there->natts; i++)
+	{
+		if (TupleDescAttr(there, i)->attnotnull)
+			return false;
+	}
+
+	return there->natts == columns->natts && !has_checks(relid) &&
 		wh_columns_extend(there, columns);
-	relation_close(rel, AccessShareLock);
+}
 
-	return fit;
+static bool
+has_checks(Oid relid)
+{
+	HeapTuple	tuple = class_of(relid);
+	bool		has = ((Form_pg_class) GETSTRUCT(tuple))->relchecks > 0;
+
+	ReleaseSysCache(tuple);
+
+	return has;
 }
 
 static bool
