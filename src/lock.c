@@ -117,6 +117,23 @@ wh_lock_relations(List *relids, double *ms)
 }
 
 /*
+ * Queue for AccessExclusiveLock; see lock.h.  Trying would not do: it never
+ * passes those who wait for the lock that we have, and who would wait on.
+ */
+double
+wh_lock_unread(List *relids)
+{
+	Patience	patience;
+	ListCell   *lc;
+
+	begin(&patience, NULL, NULL);
+	foreach(lc, relids)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+
+	return elapsed_ms(&patience);
+}
+
+/*
  * Bound the waits of what DDL locks by itself; see lock.h.
  */
 int

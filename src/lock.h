@@ -31,6 +31,13 @@ extern double wh_lock_relation(Oid relid, const char *what);
 extern bool wh_lock_relations(List *relids, double *ms);
 
 /*
+ * Queue for AccessExclusiveLock on relations that hold nothing to be read, so
+ * that nobody's reading waits behind us; bounded by wh_lock_bound().  Returns
+ * the milliseconds it took.
+ */
+extern double wh_lock_unread(List *relids);
+
+/*
  * Bound the locks that DDL takes by itself: lock_timeout is lock_deadline
  * until wh_lock_unbound() is given the level returned, or an error.
  */

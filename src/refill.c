@@ -58,6 +58,7 @@ wh_refill_begin(WhRefill *refill, Relation rel)
 	refill->context = CurrentMemoryContext;
 	refill->owner = CurrentResourceOwner;
 	refill->locks = list_make1_oid(RelationGetRelid(rel));
+	refill->unread = !rel->rd_rel->relispopulated;
 
 	BeginInternalSubTransaction(NULL);
 	refill->open = true;
@@ -88,13 +89,15 @@ wh_refill_finish(WhRefill *refill, int64 *rows, double *lock_ms)
 		make_durable(index);
 		index_close(index, NoLock);
 	}
-	if (!rel->rd_rel->relispopulated)
+	if (refill->unread)
 		SetMatViewPopulatedState(rel, true);
 	set_statistics(rel, *rows);
 	make_durable(rel);
 	XLogFlush(XactLastRecEnd);
 
-	if (!wh_lock_relations(refill->locks, lock_ms))
+	if (refill->unread)
+		*lock_ms = wh_lock_unread(refill->locks);
+	else if (!wh_lock_relations(refill->locks, lock_ms))
 		return false;
 
 	ReleaseCurrentSubTransaction();

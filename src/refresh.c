@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "budget.h"
@@ -172,6 +173,24 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 		wh_run_contained(run, load_unit, unconstify(WhUnit *, unit));
 	}
 	wh_run_finish(run);
+}
+
+/*
+ * Let the commit of a refill not wait for a standby: its AccessExclusiveLock
+ * would last as long.  The standby gets the rows as soon as it can; should all
+ * be lost before, the next refresh brings them again.
+ */
+void
+wh_unit_commits(const WhRun *run)
+{
+	if (run->method == NULL ||
+		strcmp(run->method, wh_method_name(WH_REFILL)) != 0 ||
+		synchronous_commit <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		return;
+
+	(void) set_config_option("synchronous_commit", "local",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							 true, 0, false);
 }
 
 List *
@@ -431,6 +450,7 @@ load_unit(WhRun *run, void *arg)
 	run->choice = loaded->reason;
 	run->rows_extracted = loaded->fetched.rows;
 	run->rows_inserted = loaded->counts.inserted;
+	run->rows_updated = loaded->counts.updated;
 	run->rows_deleted = loaded->counts.deleted;
 	run->rows_unchanged = loaded->counts.unchanged;
 	run->bytes = loaded->fetched.bytes;

@@ -77,6 +77,12 @@ extern void wh_unit_start(const WhUnit *unit, WhRun *run);
 extern void wh_unit_work(const WhUnit *unit, WhRun *run);
 
 /*
+ * Prepare the commit that follows a unit's work at once, in a transaction that
+ * is the unit's own.  Caller: no longer switched to another role.
+ */
+extern void wh_unit_commits(const WhRun *run);
+
+/*
  * Add the unit's template to those whose views may be out of date by now;
  * not for a skipped unit: another session is at it, and holds their locks.
  */

@@ -45,12 +45,12 @@ static void pin_settings(WhQueue *queue);
 static void set(const char *name, const char *value);
 static WhPool *reopen(WhPool *pool);
 static void show_activity(const WhClaim *claim);
-static bool run_claim(WhQueue *queue, int me, const WhClaim *claim);
+static bool run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool);
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
 static void work(const WhUnit *unit, WhRun *run);
 static void log_failure(WhRun *run);
 static void begin(WhRole *caller);
-static void commit(const WhRole *caller);
+static void commit(void);
 
 /*
  * Serve one queue, then end.
@@ -94,7 +94,7 @@ wh_worker_main(Datum main_arg)
 		tenant = claim.tenant_name;
 
 		show_activity(&claim);
-		ok = run_claim(queue, me, &claim);
+		ok = run_claim(queue, me, &claim, pool);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		wh_queue_done(queue, me, !ok);
 		MemoryContextReset(context);
@@ -202,7 +202,7 @@ show_activity(const WhClaim *claim)
  * Run one unit; false when it failed.
  */
 static bool
-run_claim(WhQueue *queue, int me, const WhClaim *claim)
+run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
@@ -219,6 +219,8 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 		announce(claim, unit, run);
 		wh_queue_logged(queue, me, run->run_id);
 		MemoryContextSwitchTo(context);
+		if (claim->consistent)
+			wh_pool_share_snapshot(pool, unit->tenant, claim->day);
 		work(unit, run);
 	}
 	PG_CATCH();
@@ -262,7 +264,8 @@ announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
 	unit->tmpl = wh_template(claim->template_name);
 	unit->tenant = wh_tenant(claim->tenant_name);
 	wh_unit_start(unit, run);
-	commit(&caller);
+	wh_role_leave(&caller);
+	commit();
 }
 
 static void
@@ -274,7 +277,9 @@ work(const WhUnit *unit, WhRun *run)
 	begin(&caller);
 	MemoryContextSwitchTo(context);
 	wh_unit_work(unit, run);
-	commit(&caller);
+	wh_role_leave(&caller);
+	wh_unit_commits(run);
+	commit();
 }
 
 /*
@@ -293,7 +298,8 @@ log_failure(WhRun *run)
 		wh_run_start(run, "refresh");
 	run->status = "failed";
 	wh_run_finish(run);
-	commit(&caller);
+	wh_role_leave(&caller);
+	commit();
 }
 
 static void
@@ -305,9 +311,8 @@ begin(WhRole *caller)
 }
 
 static void
-commit(const WhRole *caller)
+commit(void)
 {
-	wh_role_leave(caller);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(true);
