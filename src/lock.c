@@ -9,12 +9,14 @@
  */
 #include "postgres.h"
 
+#include "access/twophase.h"
 #include "catalog/namespace.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -93,6 +95,12 @@ wh_lock_relation(Oid relid, const char *what)
 	return elapsed_ms(&patience);
 }
 
+bool
+wh_lock_relation_try(Oid relid)
+{
+	return ConditionalLockRelationOid(relid, AccessExclusiveLock);
+}
+
 /*
  * Take AccessExclusiveLock on several relations at once; see lock.h.
  */
@@ -114,6 +122,12 @@ wh_lock_relations(List *relids, double *ms)
 	*ms = elapsed_ms(&patience);
 
 	return locked;
+}
+
+int64
+wh_lock_capacity(void)
+{
+	return (int64) max_locks_per_xact * (MaxBackends + max_prepared_xacts);
 }
 
 /*

@@ -41,8 +41,8 @@ struct WhRangeScan
 static Relation open_index(Relation rel, AttrNumber attnum);
 static bool is_fit(Relation index, AttrNumber attnum, Oid typid);
 static Oid	comparison(Relation index, Oid typid, StrategyNumber strategy);
-static TIDBitmap *find_pages(Relation index, Snapshot snapshot,
-							 const WhRange *range);
+static TIDBitmap * find_pages(Relation index, Snapshot snapshot,
+							  const WhRange *range);
 static bool next_of_pages(WhRangeScan *scan);
 static Datum bound(const WhRange *range, int64 end);
 

@@ -11,6 +11,12 @@
 #include "template.h"
 #include "tenant.h"
 
+/*
+ * Locks that a materialized view takes beside one per index: itself, its toast
+ * table and index, its type's namespace.
+ */
+#define WH_LOCKS_PER_MATVIEW 4
+
 /* What a caller asked for. */
 typedef struct WhRequest
 {
@@ -32,6 +38,9 @@ typedef struct WhUnit
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
 	WhPeriod	period;
+	bool		rollup;			/* combine the period's slices, ask no tenant */
+	bool		allow_gaps;		/* of a roll-up: with days missing */
+	int			locks;			/* of a roll-up in one transaction; else 0 */
 	bool		begun;			/* the day has begun in the tenant's zone */
 	WhLoadRules rules;			/* may_refill is for whoever runs it to say */
 } WhUnit;

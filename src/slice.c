@@ -12,6 +12,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -23,11 +24,14 @@
 #define SLICE_COLUMNS \
 	"template_name, tenant_name, period_kind, period_start," \
 	" relation_schema, relation_name, state, row_count, size_bytes," \
-	" as_of, last_refresh, method, run_id, template_version"
+	" as_of, last_refresh, method, run_id, template_version, content_hash," \
+	" missing_days"
 
 static List *read_slices(const char *sql, const WhArg *args, int nargs);
 static WhSlice *read_slice(uint64 row);
 static WhArg timestamptz_or_null(TimestampTz at);
+static WhArg dates_or_null(List *days);
+static List *days_of(uint64 row, int col);
 
 /*
  * Find the slice of exactly this period.
@@ -77,6 +81,29 @@ wh_slice_covering(const char *template_name, const char *tenant, DateADT day)
 }
 
 /*
+ * List the slices within a period; see slice.h.
+ */
+List *
+wh_slices_within(const char *template_name, const char *tenant,
+				 const WhPeriod *period)
+{
+	WhArg		args[4];
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(period->start);
+	args[3] = wh_date(period->end);
+
+	return read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+					   " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					   " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					   " AND period_start OPERATOR(pg_catalog.>=) $3"
+					   " AND period_end OPERATOR(pg_catalog.<=) $4"
+					   " ORDER BY period_start",
+					   args, lengthof(args));
+}
+
+/*
  * List slices; see slice.h.
  */
 List *
@@ -98,13 +125,12 @@ wh_slices(const char *template_name, const char *tenant)
 }
 
 /*
- * Insert or replace the row.  A content hash that was computed for other rows
- * goes with them.
+ * Insert or replace the row.
  */
 void
 wh_slice_put(const WhSlice *slice)
 {
-	WhArg		args[15];
+	WhArg		args[17];
 	int			n = 0;
 
 	args[n++] = wh_text(slice->template_name);
@@ -122,14 +148,16 @@ wh_slice_put(const WhSlice *slice)
 	args[n++] = wh_text(slice->method);
 	args[n++] = slice->run_id != 0 ? wh_int8(slice->run_id) : wh_null(INT8OID);
 	args[n++] = wh_int4(slice->template_version);
+	args[n++] = wh_text(slice->content_hash);
+	args[n++] = dates_or_null(slice->missing);
 
 	(void) wh_ledger("INSERT INTO _wh.slices AS s (template_name, tenant_name,"
 					 " period_kind, period_start, period_end,"
 					 " relation_schema, relation_name, state, row_count,"
 					 " size_bytes, as_of, last_refresh, method, run_id,"
-					 " template_version)"
+					 " template_version, content_hash, missing_days)"
 					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-					 " $12, $13, $14, $15)"
+					 " $12, $13, $14, $15, $16, $17)"
 					 " ON CONFLICT (template_name, tenant_name, period_start,"
 					 " period_kind) DO UPDATE SET"
 					 " relation_schema = excluded.relation_schema,"
@@ -137,13 +165,35 @@ wh_slice_put(const WhSlice *slice)
 					 " state = excluded.state,"
 					 " row_count = excluded.row_count,"
 					 " size_bytes = excluded.size_bytes,"
-					 " content_hash = NULL,"
+					 " content_hash = excluded.content_hash,"
+					 " missing_days = excluded.missing_days,"
 					 " as_of = excluded.as_of,"
 					 " last_refresh = excluded.last_refresh,"
 					 " method = excluded.method,"
 					 " run_id = excluded.run_id,"
 					 " template_version = excluded.template_version",
 					 args, n);
+}
+
+/*
+ * Delete one row.
+ */
+void
+wh_slice_forget(const WhSlice *slice)
+{
+	WhArg		args[4];
+
+	args[0] = wh_text(slice->template_name);
+	args[1] = wh_text(slice->tenant_name);
+	args[2] = wh_date(slice->period.start);
+	args[3] = wh_text(wh_period_kind_name(slice->period.kind));
+
+	(void) wh_ledger("DELETE FROM _wh.slices"
+					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					 " AND period_start OPERATOR(pg_catalog.=) $3"
+					 " AND period_kind OPERATOR(pg_catalog.=) $4",
+					 args, lengthof(args));
 }
 
 /*
@@ -251,6 +301,8 @@ read_slice(uint64 row)
 	slice->method = wh_col_text(row, col++);
 	slice->run_id = wh_col_int8(row, col++, 0);
 	slice->template_version = wh_col_int4(row, col++, 0);
+	slice->content_hash = wh_col_text(row, col++);
+	slice->missing = days_of(row, col++);
 
 	return slice;
 }
@@ -260,4 +312,48 @@ timestamptz_or_null(TimestampTz at)
 {
 	return TIMESTAMP_IS_NOBEGIN(at) ? wh_null(TIMESTAMPTZOID)
 		: wh_timestamptz(at);
+}
+
+/*
+ * Make an array of days; of none, an SQL NULL.
+ */
+static WhArg
+dates_or_null(List *days)
+{
+	WhArg		arg = wh_null(DATEARRAYOID);
+	Datum	   *elems;
+	int			n = 0;
+	ListCell   *lc;
+
+	if (days == NIL)
+		return arg;
+
+	elems = (Datum *) palloc(sizeof(Datum) * list_length(days));
+	foreach(lc, days)
+		elems[n++] = DateADTGetDatum(lfirst_int(lc));
+	arg.isnull = false;
+	arg.value = PointerGetDatum(construct_array(elems, n, DATEOID, sizeof(DateADT),
+												true, TYPALIGN_INT));
+
+	return arg;
+}
+
+static List *
+days_of(uint64 row, int col)
+{
+	List	   *days = NIL;
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+	Datum	   *elems;
+	int			n;
+
+	if (isnull)
+		return NIL;
+
+	deconstruct_array(DatumGetArrayTypeP(value), DATEOID, sizeof(DateADT),
+					  true, TYPALIGN_INT, &elems, NULL, &n);
+	for (int i = 0; i < n; i++)
+		days = lappend_int(days, DatumGetDateADT(elems[i]));
+
+	return days;
 }

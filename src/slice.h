@@ -24,6 +24,9 @@ typedef struct WhSlice
 	char	   *method;
 	int64		run_id;			/* 0: none */
 	int			template_version;
+	char	   *content_hash;	/* see content.h; NULL: not known */
+	List	   *missing;		/* of DateADT: days of a month or year that it
+								 * does not hold, or not as they closed */
 } WhSlice;
 
 /* Find the slice of exactly this period; NULL when there is none. */
@@ -34,6 +37,10 @@ extern WhSlice *wh_slice_find(const char *template_name, const char *tenant,
 extern WhSlice *wh_slice_covering(const char *template_name, const char *tenant,
 								  DateADT day);
 
+/* List the slices of a pair that lie within a period, in order. */
+extern List *wh_slices_within(const char *template_name, const char *tenant,
+							  const WhPeriod *period);
+
 /*
  * List slices in order of tenant and period; NULL means all.  Reads as the
  * current user, who has become the owner.
@@ -42,6 +49,9 @@ extern List *wh_slices(const char *template_name, const char *tenant);
 
 /* Insert or replace the row of slice->period, as the installer. */
 extern void wh_slice_put(const WhSlice *slice);
+
+/* Delete the row of slice->period; the relation is not touched. */
+extern void wh_slice_forget(const WhSlice *slice);
 
 /* Delete rows as the installer; returns how many.  NULL means all. */
 extern int64 wh_slices_forget(const char *template_name, const char *tenant);

@@ -401,6 +401,12 @@ complete(WhTemplate *tmpl)
 	tmpl->max_field_bytes = options.max_field_bytes;
 	tmpl->public_view = options.public_view;
 	tmpl->daily_tablespace = options.daily_tablespace;
+	tmpl->tablespace = options.tablespace;
+	tmpl->access_method = options.access_method;
+	tmpl->storage_options = options.storage_options;
+	tmpl->after_create = options.after_create;
+	tmpl->daily_retention = options.daily_retention;
+	tmpl->monthly_retention = options.monthly_retention;
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "utils/array.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 typedef struct WhTemplate
 {
@@ -41,6 +42,14 @@ typedef struct WhTemplate
 	int64		max_field_bytes;	/* default 64 MB */
 	bool		public_view;
 	char	   *daily_tablespace;	/* NULL: the default */
+
+	/* Of month and year tables; see options.h. */
+	char	   *tablespace;
+	char	   *access_method;
+	const char *storage_options;
+	char	   *after_create;
+	Interval   *daily_retention;
+	Interval   *monthly_retention;
 } WhTemplate;
 
 /*
