@@ -36,6 +36,7 @@
 #include "fill.h"
 #include "gate.h"
 #include "kept.h"
+#include "names.h"
 #include "refill.h"
 #include "run.h"
 #include "settings.h"
@@ -180,16 +181,21 @@ wh_combine_end(WhCombine *combine)
 	wh_ddl(psprintf("GRANT SELECT ON TABLE %s TO %s", name,
 					quote_identifier(wh_settings()->reader_role)));
 	wh_ddl(psprintf("COMMENT ON TABLE %s IS %s", name,
-					quote_literal_cstr(psprintf("Template \"%s\" of tenant \"%s\", the %s from %s; rolled up by pg_warehouse",
+					quote_literal_cstr(psprintf("Template \"%s\" of tenant \"%s\", %s; rolled up by pg_warehouse",
 												what->tmpl->name, what->tenant->name,
-												wh_period_kind_name(what->period.kind),
-												wh_date_text(what->period.start)))));
+												wh_period_text(&what->period)))));
 	wh_ddl(psprintf("ANALYZE %s", name));
 	if (what->tmpl->after_create != NULL)
 		call_after_create(combine);
 	make_durable(combine);
 
 	return total;
+}
+
+char *
+wh_combine_range_index(const char *name)
+{
+	return wh_bounded_name(psprintf("%s_range_idx", name));
 }
 
 static char *
@@ -373,9 +379,8 @@ raise_not_proved(const WhCombine *combine, const Part *part)
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("table \"%s.%s\" does not hold the rows that it was made of",
 					combine->what->schema, combine->what->name),
-			 errdetail("%s The %s from %s differs in count or content.",
-					   unit_of(combine->what), wh_period_kind_name(part->period.kind),
-					   wh_date_text(part->period.start)),
+			 errdetail("%s Count or content of %s differs.",
+					   unit_of(combine->what), wh_period_text(&part->period)),
 			 errhint("Nothing was changed. Look for what else writes to new tables (event triggers), then run it again.")));
 }
 
@@ -385,9 +390,9 @@ raise_outside(const WhCombine *combine, const Part *part)
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("row lies outside its %s", wh_period_kind_name(part->period.kind)),
-			 errdetail("%s A row of the %s from %s has another time in column \"%s\".",
-					   unit_of(combine->what), wh_period_kind_name(part->period.kind),
-					   wh_date_text(part->period.start), combine->what->tmpl->time_column),
+			 errdetail("%s A row of %s has another time in column \"%s\".",
+					   unit_of(combine->what), wh_period_text(&part->period),
+					   combine->what->tmpl->time_column),
 			 errhint("Load it again: SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s');",
 					 quote_literal_cstr(combine->what->tmpl->name),
 					 quote_literal_cstr(combine->what->tenant->name),
@@ -543,8 +548,8 @@ raise_keys_twice(const WhCombine *combine, const char *keys)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("keys occur on more than one day of %s",
-					wh_date_text(combine->what->period.start)),
+			 errmsg("keys occur more than once in %s",
+					wh_period_text(&combine->what->period)),
 			 errdetail("%s %s", unit_of(combine->what), keys),
 			 errhint("Mend the days at the source and refresh them, or make the key hold for a whole year: SELECT _wh.alter_template(%s, indexes => ..., key_columns => ...);",
 					 quote_literal_cstr(tmpl->name))));
@@ -568,8 +573,9 @@ create_range_index(WhCombine *combine)
 
 	table_close(rel, NoLock);
 	if (needed)
-		wh_ddl(psprintf("CREATE INDEX ON %s USING brin (%s)"
+		wh_ddl(psprintf("CREATE INDEX %s ON %s USING brin (%s)"
 						" WITH (pages_per_range = %d, autosummarize = on)",
+						quote_identifier(wh_combine_range_index(what->name)),
 						qualified(what), quote_identifier(column), PAGES_PER_RANGE));
 }
 

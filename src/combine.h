@@ -54,4 +54,7 @@ extern void wh_combine_relation(WhCombine *combine, Oid relid,
  */
 extern WhContent wh_combine_end(WhCombine *combine);
 
+/* The name of the index that finds a day in a table of that name. */
+extern char *wh_combine_range_index(const char *name);
+
 #endif							/* WH_COMBINE_H */

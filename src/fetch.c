@@ -36,6 +36,7 @@
 #include "range.h"
 #include "session.h"
 #include "settings.h"
+#include "slice.h"
 
 /* The batch context is reset after so many rows or bytes. */
 #define BATCH_ROWS 1000
@@ -135,6 +136,7 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
 	check_column_list(tmpl, tenant, store.desc, whole, day);
 
 	wh_fetch(tmpl, tenant, &period, store_row, &store, &fetched);
+	wh_slice_admit(tmpl, tenant->name, &period, tenant->time_zone);
 	wh_role_leave(&save);
 
 	return (Datum) 0;

@@ -472,6 +472,7 @@ load_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 	slice.method = unconstify(char *, wh_method_name(loaded->method));
 	slice.run_id = run->run_id;
 	slice.template_version = unit->tmpl->version;
+	wh_slice_bind(&slice, unit->tmpl, unit->tenant->time_zone);
 	wh_slice_put(&slice);
 }
 

@@ -184,16 +184,27 @@ find_range(Work *work)
 	const WhTemplate *tmpl = work->tmpl;
 	Relation	rel = relation_open(work->relid, NoLock);
 	WhSpan		day = wh_period_span(work->day, work->tenant->time_zone);
+	WhSpan		bounds;
 	bool		ranged = wh_range_of(RelationGetDescr(rel), tmpl->time_column,
 									 work->day, &day, &work->range);
 
 	relation_close(rel, NoLock);
+	bounds = wh_slice_span(work->table, tmpl, work->tenant->time_zone);
+	if (ranged && (day.start < bounds.start || day.end > bounds.end))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("day %s reaches beyond %s", wh_date_text(work->day->start),
+						what(work)),
+				 errdetail("%s The time zone of the tenant is %s now, and was another when the table was made.",
+						   unit_of(work), work->tenant->time_zone),
+				 errhint("Drop the table and load its days again, or give the tenant the zone that it had: SELECT _wh.alter_tenant(%s, time_zone => '...');",
+						 quote_literal_cstr(work->tenant->name))));
 	if (!ranged)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot tell the rows of day %s in %s",
 						wh_date_text(work->day->start), what(work)),
-				 errdetail("%s It has no time_column.", unit_of(work)),
+				 errdetail("%s The template has no time_column.", unit_of(work)),
 				 errhint("SELECT _wh.alter_template(%s, time_column => '...');",
 						 quote_literal_cstr(tmpl->name))));
 }
@@ -251,7 +262,7 @@ rewrite(Work *work)
 	const WhSlice *table = work->table;
 	const WhPublished *view = wh_published_find(work->tmpl->name, work->tenant->name);
 	char	   *fresh = wh_bounded_name(psprintf("%s.new", table->relation_name));
-	WhSpan		span = wh_period_span(&table->period, work->tenant->time_zone);
+	WhSpan		span = wh_slice_span(table, work->tmpl, work->tenant->time_zone);
 	WhSpan		day = wh_period_span(work->day, work->tenant->time_zone);
 	WhCombined	combined = {
 		work->tmpl, work->tenant, table->period, span, table->relation_schema, fresh
@@ -280,6 +291,8 @@ rewrite(Work *work)
 	work->after.row_count = content.rows;
 	work->after.content_hash = wh_content_text(content.hash);
 	work->after.template_version = work->tmpl->version;
+	wh_slice_bind(&work->after, work->tmpl, work->tenant->time_zone);
+	work->after.bounds = span;
 	swap(work, fresh);
 }
 
@@ -322,9 +335,14 @@ rename_indexes(const Work *work, const char *fresh)
 	List	   *from = wh_gate_index_stmts(tmpl->indexes, tmpl->columns, schema, fresh);
 	List	   *to = wh_gate_index_stmts(tmpl->indexes, tmpl->columns, schema,
 										 work->table->relation_name);
+	char	   *range = wh_combine_range_index(fresh);
 	ListCell   *lf;
 	ListCell   *lt;
 
+	if (OidIsValid(get_relname_relid(range, get_namespace_oid(schema, false))))
+		wh_ddl(psprintf("ALTER INDEX %s RENAME TO %s",
+						quote_qualified_identifier(schema, range),
+						quote_identifier(wh_combine_range_index(work->table->relation_name))));
 	forboth(lf, from, lt, to)
 	{
 		const char *old = ((const IndexStmt *) lfirst(lf))->idxname;

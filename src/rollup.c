@@ -63,9 +63,9 @@ static void check_name_free(const WhRollup *rollup);
 static bool is_source(const WhSlice *slice);
 static void count_days(WhRollup *rollup);
 static DateADT first_day(const WhRollup *rollup);
+static DateADT first_held(const WhSlice *slice);
 static bool is_missing(const WhRollup *rollup, const WhSlice *slice, DateADT day);
 static char *days_text(List *days);
-static char *period_text(const WhPeriod *period);
 static char *unit_text(const WhRollup *rollup);
 static void check_budget(const WhRollup *rollup);
 static void lock_sources(const WhRollup *rollup);
@@ -74,7 +74,8 @@ static bool has_columns(Oid relid, TupleDesc columns);
 static void check_dependents(const WhRollup *rollup);
 static Oid	tenant_view(const WhRollup *rollup);
 static WhSpan span_of(const WhRollup *rollup);
-static void publish(WhRollup *rollup, const WhContent *content, int64 run_id);
+static void publish(WhRollup *rollup, const WhCombined *what,
+					const WhContent *content, int64 run_id);
 static void drop(WhRun *run, void *arg);
 
 /*
@@ -106,9 +107,8 @@ wh_rollup_find(const WhTemplate *tmpl, const WhTenant *tenant,
 		rollup->name = covering->relation_name;
 		rollup->rows = covering->row_count;
 		rollup->bytes = covering->size_bytes;
-		rollup->missing = covering->missing;
-		rollup->days_expected = period->end - period->start;
-		rollup->days_found = rollup->days_expected - list_length(rollup->missing);
+		rollup->sources = list_make1(unconstify(WhSlice *, covering));
+		count_days(rollup);
 		return rollup;
 	}
 
@@ -144,7 +144,7 @@ wh_rollup_check(const WhRollup *rollup, bool allow_gaps)
 	if (rollup->sources == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no day of %s is loaded", period_text(&rollup->period)),
+				 errmsg("no day of %s is loaded", wh_period_text(&rollup->period)),
 				 errdetail("%s", unit_text(rollup)),
 				 errhint("SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s');",
 						 template_name, tenant, wh_date_text(rollup->period.start),
@@ -153,7 +153,7 @@ wh_rollup_check(const WhRollup *rollup, bool allow_gaps)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%d of %d days of %s are missing", list_length(rollup->missing),
-						rollup->days_expected, period_text(&rollup->period)),
+						rollup->days_expected, wh_period_text(&rollup->period)),
 				 errdetail("%s Not loaded, or not since they closed: %s.",
 						   unit_text(rollup), days_text(rollup->missing)),
 				 errhint("SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s'); or allow_gaps => true.",
@@ -185,14 +185,14 @@ wh_rollup_make(WhRollup *rollup, int64 run_id)
 	foreach(lc, rollup->sources)
 	{
 		const WhSlice *slice = (const WhSlice *) lfirst(lc);
-		WhSpan		part = wh_period_span(&slice->period, rollup->tenant->time_zone);
+		WhSpan		part = wh_slice_span(slice, rollup->tmpl, rollup->tenant->time_zone);
 
 		wh_combine_part(combine, &slice->period, &part);
 		wh_combine_relation(combine, wh_slice_relid(slice), NULL);
 	}
 	content = wh_combine_end(combine);
 
-	publish(rollup, &content, run_id);
+	publish(rollup, &what, &content, run_id);
 	wh_lock_unbound(nestlevel);
 }
 
@@ -284,7 +284,7 @@ check_ended(const WhRollup *rollup)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-			 errmsg("%s has not ended", period_text(&rollup->period)),
+			 errmsg("%s has not ended", wh_period_text(&rollup->period)),
 			 errdetail("Tenant \"%s\", template \"%s\": there it is %s.",
 					   rollup->tenant->name, rollup->tmpl->name, wh_date_text(today)),
 			 errhint("Roll it up from %s on.", wh_date_text(rollup->period.end))));
@@ -327,7 +327,8 @@ count_days(WhRollup *rollup)
 {
 	ListCell   *lc = list_head(rollup->sources);
 
-	for (DateADT day = first_day(rollup); day < rollup->period.end; day++)
+	rollup->first = first_day(rollup);
+	for (DateADT day = rollup->first; day < rollup->period.end; day++)
 	{
 		while (lc != NULL && ((const WhSlice *) lfirst(lc))->period.end <= day)
 			lc = lnext(rollup->sources, lc);
@@ -355,12 +356,26 @@ first_day(const WhRollup *rollup)
 		const List *slices = wh_slices(rollup->tmpl->name, rollup->tenant->name);
 
 		if (slices != NIL)
-			first = ((const WhSlice *) linitial(slices))->period.start;
+			first = first_held((const WhSlice *) linitial(slices));
 	}
 	if (rollup->sources != NIL)
-		first = Min(first, ((const WhSlice *) linitial(rollup->sources))->period.start);
+		first = Min(first, first_held((const WhSlice *) linitial(rollup->sources)));
 
 	return Min(Max(first, rollup->period.start), rollup->period.end);
+}
+
+/*
+ * A month's or a year's table can begin before the first day it was made of.
+ */
+static DateADT
+first_held(const WhSlice *slice)
+{
+	DateADT		day = slice->period.start;
+
+	while (list_member_int(slice->missing, day))
+		day++;
+
+	return day;
 }
 
 /*
@@ -398,16 +413,6 @@ days_text(List *days)
 	}
 
 	return text.data;
-}
-
-/*
- * Name the period as people do: "2001-01" or "2001".
- */
-static char *
-period_text(const WhPeriod *period)
-{
-	return psprintf("%s %.*s", wh_period_kind_name(period->kind),
-					period->kind == WH_YEAR ? 4 : 7, wh_date_text(period->start));
 }
 
 static char *
@@ -583,12 +588,25 @@ tenant_view(const WhRollup *rollup)
 
 /*
  * Say which instants the table is for: those of its period in the tenant's
- * zone, whatever days are missing.
+ * zone, whatever days are missing, and those of its sources, loaded in another
+ * zone perhaps.
  */
 static WhSpan
 span_of(const WhRollup *rollup)
 {
-	return wh_period_span(&rollup->period, rollup->tenant->time_zone);
+	const char *time_zone = rollup->tenant->time_zone;
+	WhSpan		span = wh_period_span(&rollup->period, time_zone);
+	ListCell   *lc;
+
+	foreach(lc, rollup->sources)
+	{
+		WhSpan		part = wh_slice_span((const WhSlice *) lfirst(lc), rollup->tmpl, time_zone);
+
+		span.start = Min(span.start, part.start);
+		span.end = Max(span.end, part.end);
+	}
+
+	return span;
 }
 
 /*
@@ -596,7 +614,8 @@ span_of(const WhRollup *rollup)
  * is waited for.
  */
 static void
-publish(WhRollup *rollup, const WhContent *content, int64 run_id)
+publish(WhRollup *rollup, const WhCombined *what, const WhContent *content,
+		int64 run_id)
 {
 	WhSlice		table = {0};
 	ListCell   *lc;
@@ -625,7 +644,11 @@ publish(WhRollup *rollup, const WhContent *content, int64 run_id)
 	table.run_id = run_id;
 	table.template_version = rollup->tmpl->version;
 	table.content_hash = wh_content_text(content->hash);
-	table.missing = rollup->missing;
+	for (DateADT day = rollup->period.start; day < rollup->first; day++)
+		table.missing = lappend_int(table.missing, day);
+	table.missing = list_concat(table.missing, rollup->missing);
+	wh_slice_bind(&table, rollup->tmpl, rollup->tenant->time_zone);
+	table.bounds = what->span;
 	wh_slice_put(&table);
 
 	rollup->rows = content->rows;

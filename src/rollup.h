@@ -25,6 +25,7 @@ typedef struct WhRollup
 	int			days_expected;
 	List	   *missing;		/* of DateADT: not there, or not as they
 								 * closed */
+	DateADT		first;			/* the first day that should be there */
 	int64		rows;			/* as the ledger says; once made, as proved */
 	int64		bytes;
 	int			locks;			/* taken until the commit */

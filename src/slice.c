@@ -13,6 +13,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -24,8 +25,8 @@
 #define SLICE_COLUMNS \
 	"template_name, tenant_name, period_kind, period_start," \
 	" relation_schema, relation_name, state, row_count, size_bytes," \
-	" as_of, last_refresh, method, run_id, template_version, content_hash," \
-	" missing_days"
+	" as_of, last_refresh, method, run_id, template_version," \
+	" bounds_of, lower_bound, upper_bound, content_hash, missing_days"
 
 static List *read_slices(const char *sql, const WhArg *args, int nargs);
 static WhSlice *read_slice(uint64 row);
@@ -130,7 +131,8 @@ wh_slices(const char *template_name, const char *tenant)
 void
 wh_slice_put(const WhSlice *slice)
 {
-	WhArg		args[17];
+	bool		bound = slice->bounds_of != NULL;
+	WhArg		args[20];
 	int			n = 0;
 
 	args[n++] = wh_text(slice->template_name);
@@ -148,6 +150,9 @@ wh_slice_put(const WhSlice *slice)
 	args[n++] = wh_text(slice->method);
 	args[n++] = slice->run_id != 0 ? wh_int8(slice->run_id) : wh_null(INT8OID);
 	args[n++] = wh_int4(slice->template_version);
+	args[n++] = wh_text(slice->bounds_of);
+	args[n++] = timestamptz_or_null(bound ? slice->bounds.start : DT_NOBEGIN);
+	args[n++] = timestamptz_or_null(bound ? slice->bounds.end : DT_NOBEGIN);
 	args[n++] = wh_text(slice->content_hash);
 	args[n++] = dates_or_null(slice->missing);
 
@@ -155,9 +160,10 @@ wh_slice_put(const WhSlice *slice)
 					 " period_kind, period_start, period_end,"
 					 " relation_schema, relation_name, state, row_count,"
 					 " size_bytes, as_of, last_refresh, method, run_id,"
-					 " template_version, content_hash, missing_days)"
+					 " template_version, bounds_of, lower_bound, upper_bound,"
+					 " content_hash, missing_days)"
 					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-					 " $12, $13, $14, $15, $16, $17)"
+					 " $12, $13, $14, $15, $16, $17, $18, $19, $20)"
 					 " ON CONFLICT (template_name, tenant_name, period_start,"
 					 " period_kind) DO UPDATE SET"
 					 " relation_schema = excluded.relation_schema,"
@@ -171,8 +177,96 @@ wh_slice_put(const WhSlice *slice)
 					 " last_refresh = excluded.last_refresh,"
 					 " method = excluded.method,"
 					 " run_id = excluded.run_id,"
-					 " template_version = excluded.template_version",
+					 " template_version = excluded.template_version,"
+					 " bounds_of = excluded.bounds_of,"
+					 " lower_bound = excluded.lower_bound,"
+					 " upper_bound = excluded.upper_bound",
 					 args, n);
+}
+
+/*
+ * Name a time column and its type; see slice.h.
+ */
+char *
+wh_slice_bounds_of(const char *column, Oid typid)
+{
+	return psprintf("%s %s", column, format_type_be(typid));
+}
+
+/*
+ * Say where the rows of a slice lie; see slice.h.
+ */
+void
+wh_slice_bind(WhSlice *slice, const WhTemplate *tmpl, const char *time_zone)
+{
+	int			attnum;
+
+	slice->bounds_of = NULL;
+	if (tmpl->time_column == NULL || slice->period.kind == WH_WHOLE)
+		return;
+
+	attnum = SPI_fnumber(tmpl->columns, tmpl->time_column);
+	if (attnum <= 0)
+		elog(ERROR, "time column \"%s\" is not declared", tmpl->time_column);
+	slice->bounds_of = wh_slice_bounds_of(tmpl->time_column,
+										  TupleDescAttr(tmpl->columns, attnum - 1)->atttypid);
+	slice->bounds = wh_period_span(&slice->period, time_zone);
+}
+
+WhSpan
+wh_slice_span(const WhSlice *slice, const WhTemplate *tmpl,
+			  const char *time_zone)
+{
+	WhSlice		present = {0};
+
+	present.period = slice->period;
+	wh_slice_bind(&present, tmpl, time_zone);
+	if (slice->bounds_of != NULL && present.bounds_of != NULL &&
+		strcmp(slice->bounds_of, present.bounds_of) == 0)
+		return slice->bounds;
+
+	return wh_period_span(&slice->period, time_zone);
+}
+
+/*
+ * Widen the bounds in the ledger; see slice.h.
+ */
+void
+wh_slice_admit(const WhTemplate *tmpl, const char *tenant,
+			   const WhPeriod *period, const char *time_zone)
+{
+	const WhSlice *known = wh_slice_find(tmpl->name, tenant, period);
+	WhSlice		coming = {0};
+	WhArg		args[7];
+	bool		same;
+
+	if (known == NULL || known->bounds_of == NULL)
+		return;
+
+	coming.period = *period;
+	wh_slice_bind(&coming, tmpl, time_zone);
+	same = coming.bounds_of != NULL &&
+		strcmp(coming.bounds_of, known->bounds_of) == 0;
+	if (same && coming.bounds.start >= known->bounds.start &&
+		coming.bounds.end <= known->bounds.end)
+		return;
+
+	args[0] = wh_text(tmpl->name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(period->start);
+	args[3] = wh_text(wh_period_kind_name(period->kind));
+	args[4] = wh_text(same ? known->bounds_of : NULL);
+	args[5] = same ? wh_timestamptz(Min(coming.bounds.start, known->bounds.start))
+		: wh_null(TIMESTAMPTZOID);
+	args[6] = same ? wh_timestamptz(Max(coming.bounds.end, known->bounds.end))
+		: wh_null(TIMESTAMPTZOID);
+	(void) wh_ledger("UPDATE _wh.slices SET bounds_of = $5,"
+					 " lower_bound = $6, upper_bound = $7"
+					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					 " AND period_start OPERATOR(pg_catalog.=) $3"
+					 " AND period_kind OPERATOR(pg_catalog.=) $4",
+					 args, lengthof(args));
 }
 
 /*
@@ -301,6 +395,9 @@ read_slice(uint64 row)
 	slice->method = wh_col_text(row, col++);
 	slice->run_id = wh_col_int8(row, col++, 0);
 	slice->template_version = wh_col_int4(row, col++, 0);
+	slice->bounds_of = wh_col_text(row, col++);
+	slice->bounds.start = wh_col_timestamptz(row, col++, DT_NOBEGIN);
+	slice->bounds.end = wh_col_timestamptz(row, col++, DT_NOEND);
 	slice->content_hash = wh_col_text(row, col++);
 	slice->missing = days_of(row, col++);
 

@@ -48,6 +48,8 @@ PG_FUNCTION_INFO_V1(wh_run_rollup);
 typedef struct Report
 {
 	TimestampTz begun;
+	List	   *plans;			/* of WhRollup *, one per unit */
+	int			next;			/* the next one to be reported */
 	bool		warn;			/* of units that were not rolled up */
 	ReturnSetInfo *rsinfo;		/* NULL: the last one's JSON is "json" */
 	StringInfoData json;
@@ -59,8 +61,8 @@ static Datum combine_one(FunctionCallInfo fcinfo, const WhPeriod *period);
 static WhPeriod year_period(int year);
 static WhPeriod month_period(DateADT month);
 static void check_isolation(void);
-static WhUnit *make_unit(const WhRollup *rollup, bool allow_gaps, bool inside);
-static List *due_units(const WhRequest *request, bool inside);
+static List *make_units(List *plans, bool allow_gaps, bool inside);
+static List *due_plans(const WhRequest *request);
 static List *due_periods(const WhTemplate *tmpl, const WhTenant *tenant);
 static List *add_due(List *periods, WhPeriodKind kind, const WhSlice *slice, DateADT latest);
 static bool is_covered(List *periods, const WhPeriod *period);
@@ -109,7 +111,6 @@ wh_rollup(PG_FUNCTION_ARGS)
 	WhRunOptions options = {.parallel = wh_max_workers,.even_one = true};
 	Report		report = {.begun = GetCurrentTimestamp()};
 	WhRequest	request = {0};
-	List	   *units;
 	ListCell   *lc;
 	WhRole		caller;
 
@@ -119,15 +120,15 @@ wh_rollup(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, text_argument(fcinfo, 0), text_argument(fcinfo, 1));
-	units = due_units(&request, true);
+	report.plans = due_plans(&request);
 	if (!dry_run)
-		(void) wh_publish(wh_run_units(units, &options, report_run, &report));
+		(void) wh_publish(wh_run_units(make_units(report.plans, false, true),
+									   &options, report_run, &report));
 	else
 	{
-		foreach(lc, units)
+		foreach(lc, report.plans)
 		{
-			const WhUnit *unit = (const WhUnit *) lfirst(lc);
-			const WhRollup *rollup = wh_rollup_find(unit->tmpl, unit->tenant, &unit->period);
+			const WhRollup *rollup = (const WhRollup *) lfirst(lc);
 			StringInfoData json;
 
 			initStringInfo(&json);
@@ -171,7 +172,8 @@ wh_run_rollup(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, text_argument(fcinfo, 0), text_argument(fcinfo, 1));
-	units = due_units(&request, false);
+	report.plans = due_plans(&request);
+	units = make_units(report.plans, false, false);
 	wh_role_leave(&caller);
 
 	/* Keep no snapshot back while others work. */
@@ -196,7 +198,7 @@ combine_one(FunctionCallInfo fcinfo, const WhPeriod *period)
 	bool		dry_run = PG_GETARG_BOOL(4);
 	WhRunOptions options = {.parallel = wh_max_workers,.even_one = true};
 	Report		report = {.begun = GetCurrentTimestamp(),.warn = true};
-	const WhRollup *rollup;
+	WhRollup   *rollup;
 	WhRole		caller;
 
 	check_isolation();
@@ -211,8 +213,11 @@ combine_one(FunctionCallInfo fcinfo, const WhPeriod *period)
 					  rollup->sources == NIL || (rollup->missing && !allow_gaps) ?
 					  "refused" : "planned", NULL, report.begun);
 	else
-		(void) wh_publish(wh_run_units(list_make1(make_unit(rollup, allow_gaps, true)),
+	{
+		report.plans = list_make1(rollup);
+		(void) wh_publish(wh_run_units(make_units(report.plans, allow_gaps, true),
 									   &options, report_run, &report));
+	}
 	wh_role_leave(&caller);
 
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(report.json.data));
@@ -270,37 +275,45 @@ check_isolation(void)
 			 errhint("Use isolation level READ COMMITTED.")));
 }
 
-static WhUnit *
-make_unit(const WhRollup *rollup, bool allow_gaps, bool inside)
+/*
+ * Make the units that carry plans out; "inside" one transaction.
+ */
+static List *
+make_units(List *plans, bool allow_gaps, bool inside)
 {
-	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
+	List	   *units = NIL;
+	ListCell   *lc;
 
-	unit->tmpl = rollup->tmpl;
-	unit->tenant = rollup->tenant;
-	unit->period = rollup->period;
-	unit->rollup = true;
-	unit->allow_gaps = allow_gaps;
-	unit->begun = true;
+	foreach(lc, plans)
+	{
+		const WhRollup *rollup = (const WhRollup *) lfirst(lc);
+		WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
 
-	/*
-	 * In one transaction the sources' own locks come on top: they are
-	 * dropped.
-	 */
-	unit->locks = rollup->locks;
-	if (inside)
-		unit->locks += list_length(rollup->sources) *
-			(WH_LOCKS_PER_MATVIEW + wh_template_index_count(rollup->tmpl));
+		unit->tmpl = rollup->tmpl;
+		unit->tenant = rollup->tenant;
+		unit->period = rollup->period;
+		unit->rollup = true;
+		unit->allow_gaps = allow_gaps;
+		unit->begun = true;
 
-	return unit;
+		/* The sources are dropped in the same transaction, too. */
+		unit->locks = rollup->locks;
+		if (inside)
+			unit->locks += list_length(rollup->sources) *
+				(WH_LOCKS_PER_MATVIEW + wh_template_index_count(rollup->tmpl));
+		units = lappend(units, unit);
+	}
+
+	return units;
 }
 
 /*
- * List what is due, oldest first in each pair.
+ * Plan what is due, oldest first in each pair.
  */
 static List *
-due_units(const WhRequest *request, bool inside)
+due_plans(const WhRequest *request)
 {
-	List	   *units = NIL;
+	List	   *plans = NIL;
 	ListCell   *lc;
 
 	foreach(lc, request->templates)
@@ -316,13 +329,11 @@ due_units(const WhRequest *request, bool inside)
 			ListCell   *lp;
 
 			foreach(lp, due_periods(tmpl, tenant))
-				units = lappend(units,
-								make_unit(wh_rollup_find(tmpl, tenant, (WhPeriod *) lfirst(lp)),
-										  false, inside));
+				plans = lappend(plans, wh_rollup_find(tmpl, tenant, (WhPeriod *) lfirst(lp)));
 		}
 	}
 
-	return units;
+	return plans;
 }
 
 /*
@@ -404,16 +415,15 @@ older_than(DateADT today, const Interval *age)
 }
 
 /*
- * Report a unit that was run: as it is in the ledger now, since a worker did
- * it perhaps.
+ * Report a unit that was run.
  */
 static void
 report_run(void *arg, const WhUnit *unit, const WhRun *run)
 {
 	Report	   *report = (Report *) arg;
 	const char *status = "rolled_up";
+	WhRollup   *rollup = (WhRollup *) list_nth(report->plans, report->next++);
 	StringInfoData json;
-	WhRollup   *rollup;
 	WhRole		caller;
 
 	if (run->error != NULL && report->failed++ == 0)
@@ -429,9 +439,15 @@ report_run(void *arg, const WhUnit *unit, const WhRun *run)
 	if (report->rsinfo == NULL && report->json.data == NULL)
 		return;
 
+	if (run->error == NULL && run->reason == NULL)
+	{
+		rollup->rows = run->rows_extracted;
+		rollup->bytes = run->bytes;
+	}
+
+	/* What a worker has left is newer than the caller's snapshot. */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	wh_become_owner(&caller);
-	rollup = wh_rollup_find(unit->tmpl, unit->tenant, &unit->period);
 	initStringInfo(&json);
 	append_rollup(&json, rollup, status, run, report->begun);
 	wh_role_leave(&caller);
