@@ -84,12 +84,18 @@ wh_lock_key(const char *ledger, const char *key, const char *what)
 double
 wh_lock_relation(Oid relid, const char *what)
 {
+	return wh_lock_relation_in(relid, AccessExclusiveLock, what);
+}
+
+double
+wh_lock_relation_in(Oid relid, LOCKMODE mode, const char *what)
+{
 	Patience	patience;
 
 	begin(&patience, what,
 		  psprintf("relation = %s::regclass",
 				   quote_literal_cstr(relation_name(relid))));
-	while (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+	while (!ConditionalLockRelationOid(relid, mode))
 		pause_or_give_up(&patience);
 
 	return elapsed_ms(&patience);

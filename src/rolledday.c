@@ -127,7 +127,7 @@ lock_table(Work *work)
 			UnlockRelationOid(locked, RowExclusiveLock);
 		locked = work->relid;
 		if (OidIsValid(locked))
-			LockRelationOid(locked, RowExclusiveLock);
+			(void) wh_lock_relation_in(locked, RowExclusiveLock, what(work));
 	}
 	check_ours(work);
 }

@@ -20,7 +20,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -63,7 +62,6 @@ static void check_name_free(const WhRollup *rollup);
 static bool is_source(const WhSlice *slice);
 static void count_days(WhRollup *rollup);
 static DateADT first_day(const WhRollup *rollup);
-static DateADT first_held(const WhSlice *slice);
 static bool is_missing(const WhRollup *rollup, const WhSlice *slice, DateADT day);
 static char *days_text(List *days);
 static char *unit_text(const WhRollup *rollup);
@@ -356,26 +354,12 @@ first_day(const WhRollup *rollup)
 		const List *slices = wh_slices(rollup->tmpl->name, rollup->tenant->name);
 
 		if (slices != NIL)
-			first = first_held((const WhSlice *) linitial(slices));
+			first = wh_slice_first_day((const WhSlice *) linitial(slices));
 	}
 	if (rollup->sources != NIL)
-		first = Min(first, first_held((const WhSlice *) linitial(rollup->sources)));
+		first = Min(first, wh_slice_first_day((const WhSlice *) linitial(rollup->sources)));
 
 	return Min(Max(first, rollup->period.start), rollup->period.end);
-}
-
-/*
- * A month's or a year's table can begin before the first day it was made of.
- */
-static DateADT
-first_held(const WhSlice *slice)
-{
-	DateADT		day = slice->period.start;
-
-	while (list_member_int(slice->missing, day))
-		day++;
-
-	return day;
 }
 
 /*
@@ -464,7 +448,10 @@ lock_sources(const WhRollup *rollup)
 		{
 			relid = wh_slice_relid(slice);
 			if (OidIsValid(relid))
-				LockRelationOid(relid, RowShareLock);
+				(void) wh_lock_relation_in(relid, RowShareLock,
+										   psprintf("relation \"%s.%s\"",
+													slice->relation_schema,
+													slice->relation_name));
 		} while (relid != wh_slice_relid(slice));
 		check_source(rollup, slice);
 	}

@@ -342,6 +342,20 @@ wh_slice_is_populated(const WhSlice *slice)
 }
 
 /*
+ * A month's or a year's table can begin before the first day it was made of.
+ */
+DateADT
+wh_slice_first_day(const WhSlice *slice)
+{
+	DateADT		day = slice->period.start;
+
+	while (list_member_int(slice->missing, day))
+		day++;
+
+	return day;
+}
+
+/*
  * Take the pair's lock, or not at all; see slice.h.
  */
 bool

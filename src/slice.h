@@ -95,6 +95,9 @@ extern Oid	wh_slice_relid(const WhSlice *slice);
 /* Is the relation there, and can it be read (relispopulated)? */
 extern bool wh_slice_is_populated(const WhSlice *slice);
 
+/* The first day that the slice holds. */
+extern DateADT wh_slice_first_day(const WhSlice *slice);
+
 /*
  * Take the object lock of (template, tenant) until the end of the
  * transaction; false at once when another session has it.  SQL users cannot

@@ -495,6 +495,11 @@ append_rollup(StringInfo json, const WhRollup *rollup, const char *status,
 	else
 		appendStringInfo(json, ", \"left\": %d",
 						 list_length(wh_retired(rollup->tmpl->name, rollup->tenant->name)));
+	if (run != NULL && run->reason != NULL)
+	{
+		appendStringInfoString(json, ", \"reason\": ");
+		escape_json(json, run->reason);
+	}
 	if (run != NULL && run->error != NULL)
 	{
 		appendStringInfoString(json, ", \"error\": ");

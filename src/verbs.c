@@ -535,7 +535,7 @@ rebuild_start(const WhTemplate *tmpl, const WhTenant *tenant, DateADT *day)
 	slices = wh_slices(tmpl->name, tenant->name);
 	if (slices == NIL)
 		return false;
-	*day = ((const WhSlice *) linitial(slices))->period.start;
+	*day = wh_slice_first_day((const WhSlice *) linitial(slices));
 
 	return true;
 }
