@@ -15,6 +15,7 @@ typedef struct WhRunOptions
 	bool		stop_on_failure;	/* let no further unit start */
 	bool		commits;		/* what runs here commits unit by unit */
 	bool		consistent;		/* one snapshot for each tenant and day */
+	bool		even_one;		/* a worker is wanted for a single unit, too */
 } WhRunOptions;
 
 /*
@@ -45,9 +46,16 @@ extern List *wh_run_units(const List *units, const WhRunOptions *options,
 						  WhOnResult on_result, void *arg);
 
 /*
+/*
  * Foretell whether wh_run_units(units, options) would let the unit be a refill.
  */
 extern bool wh_may_refill(const WhUnit *unit, const List *units,
 						  const WhRunOptions *options);
+
+/*
+ * Drop what roll-ups of a template and tenant have put out of use, a few
+ * relations at a time, each step committed; as run_refresh() runs.
+ */
+extern void wh_tidy_committed(const char *template_name, const char *tenant);
 
 #endif							/* WH_DISPATCH_H */

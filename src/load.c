@@ -196,8 +196,9 @@ start(Load *load, const WhLoadRules *rules)
 	{
 		loaded->method = WH_DELTA;
 		loaded->reason = rules->method == WH_DELTA ? "asked for" : "rows were stored";
-		load->may_go_over = rules->may_refill && rules->method == WH_CHOOSE;
-		load->delta = wh_delta_begin(load->rel, load->may_go_over ?
+		load->may_go_over = rules->may_refill && rules->method == WH_CHOOSE &&
+			rules->range == NULL;
+		load->delta = wh_delta_begin(load->rel, rules->range, load->may_go_over ?
 									 Max(FEW_ROWS, load->stored * MANY_ROWS_PERCENT / 100) :
 									 PG_INT64_MAX);
 	}
@@ -332,7 +333,7 @@ apply_as_delta(Load *load)
 	load->loaded->method = WH_DELTA;
 	load->loaded->reason = "others left no moment for the lock of a refill";
 	load->may_go_over = false;
-	load->delta = wh_delta_begin(load->rel, PG_INT64_MAX);
+	load->delta = wh_delta_begin(load->rel, NULL, PG_INT64_MAX);
 
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(load->rel),
 									&TTSOpsMinimalTuple);

@@ -23,6 +23,8 @@ typedef struct WhLoadRules
 	WhMethod	method;			/* forced, or WH_CHOOSE */
 	bool		may_refill;		/* a commit follows at once, so readers may be
 								 * locked out until then */
+	const WhRange *range;		/* the part of the relation that the rows
+								 * belong to; NULL: all of it */
 } WhLoadRules;
 
 typedef struct WhLoaded

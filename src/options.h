@@ -7,6 +7,7 @@
 
 #include "utils/date.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 /* How the views of a template are made. */
 typedef enum WhLayout
@@ -27,6 +28,14 @@ typedef struct WhOptions
 	bool		public_view;
 	WhLayout	layout;
 	char	   *daily_tablespace;	/* NULL: the default */
+
+	/* Of month and year tables; NULL: the default, or not at all. */
+	char	   *tablespace;
+	char	   *access_method;
+	const char *storage_options;	/* as SQL has them in WITH (...), or "" */
+	char	   *after_create;	/* function called with the new table */
+	Interval   *daily_retention;	/* older days go into months */
+	Interval   *monthly_retention;	/* older months go into years */
 } WhOptions;
 
 /*

@@ -63,7 +63,9 @@ typedef struct Unit
 	int			share;
 	int			template;
 	int			next;			/* of the same share, or NOBODY */
-	DateADT		day;
+	WhPeriod	period;
+	bool		rollup;
+	bool		allow_gaps;
 	bool		begun;
 	WhMethod	method;
 	WhOutcome	outcome;
@@ -331,7 +333,9 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		claim->unit = worker->unit;
 		claim->template_name = TEMPLATES(queue)[unit->template].name;
 		claim->tenant_name = TENANTS(queue)[share->tenant].name;
-		claim->day = unit->day;
+		claim->period = unit->period;
+		claim->rollup = unit->rollup;
+		claim->allow_gaps = unit->allow_gaps;
 		claim->begun = unit->begun;
 		claim->consistent = (queue->flags & WH_QUEUE_CONSISTENT) != 0;
 		claim->method = unit->method;
@@ -452,7 +456,9 @@ gather(Draft *draft, const List *units)
 		unit->share = share_index(draft, tenant_index(draft, given->tenant),
 								  draft->by_tenant ? NOBODY : unit->template);
 		unit->next = NOBODY;
-		unit->day = given->period.start;
+		unit->period = given->period;
+		unit->rollup = given->rollup;
+		unit->allow_gaps = given->allow_gaps;
 		unit->begun = given->begun;
 		unit->method = given->rules.method;
 

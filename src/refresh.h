@@ -32,6 +32,9 @@ typedef struct WhUnit
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
 	WhPeriod	period;
+	bool		rollup;			/* combine the period's slices, ask no tenant */
+	bool		allow_gaps;		/* of a roll-up: with days missing */
+	int			locks;			/* of a roll-up in one transaction; else 0 */
 	bool		begun;			/* the day has begun in the tenant's zone */
 	WhLoadRules rules;			/* may_refill is for whoever runs it to say */
 } WhUnit;

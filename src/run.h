@@ -6,6 +6,7 @@
 #ifndef WH_RUN_H
 #define WH_RUN_H
 
+#include "lib/stringinfo.h"
 #include "period.h"
 #include "utils/elog.h"
 
@@ -70,5 +71,8 @@ extern void wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), v
 
 /* Raise what a run's error or reason says as a WARNING with the same text. */
 extern void wh_run_warn(const WhRun *run);
+
+/* Append {"sqlstate", "message", "detail", "hint"} of a run that failed. */
+extern void wh_run_error_json(StringInfo json, const WhRun *run);
 
 #endif							/* WH_RUN_H */

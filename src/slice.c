@@ -13,6 +13,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -26,7 +27,7 @@
 	"template_name, tenant_name, period_kind, period_start," \
 	" relation_schema, relation_name, state, row_count, size_bytes," \
 	" as_of, last_refresh, method, run_id, template_version," \
-	" bounds_of, lower_bound, upper_bound"
+	" bounds_of, lower_bound, upper_bound, content_hash, missing_days"
 
 /*
  * A key of _wh.slice_key() begins with hexadecimal digits of a hash and ends
@@ -43,6 +44,8 @@ static double key_position(text *key);
 static List *read_slices(const char *sql, const WhArg *args, int nargs);
 static WhSlice *read_slice(uint64 row);
 static WhArg timestamptz_or_null(TimestampTz at);
+static WhArg dates_or_null(List *days);
+static List *days_of(uint64 row, int col);
 
 /*
  * _wh.slice_distance(a text, b text) returns double precision
@@ -122,6 +125,29 @@ wh_slice_covering(const char *template_name, const char *tenant, DateADT day)
 }
 
 /*
+ * List the slices within a period; see slice.h.
+ */
+List *
+wh_slices_within(const char *template_name, const char *tenant,
+				 const WhPeriod *period)
+{
+	WhArg		args[4];
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(period->start);
+	args[3] = wh_date(period->end);
+
+	return read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+					   " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					   " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					   " AND period_start OPERATOR(pg_catalog.>=) $3"
+					   " AND period_end OPERATOR(pg_catalog.<=) $4"
+					   " ORDER BY period_start",
+					   args, lengthof(args));
+}
+
+/*
  * List slices; see slice.h.
  */
 List *
@@ -142,6 +168,7 @@ wh_slices(const char *template_name, const char *tenant)
 					   args, lengthof(args));
 }
 
+/*
 /*
  * Count relations and indexes; see slice.h.
  */
@@ -220,14 +247,13 @@ wh_slice_tenants(const char *template_name)
 }
 
 /*
- * Insert or replace the row.  A content hash that was computed for other rows
- * goes with them.
+ * Insert or replace the row.
  */
 void
 wh_slice_put(const WhSlice *slice)
 {
 	bool		bound = slice->bounds_of != NULL;
-	WhArg		args[18];
+	WhArg		args[20];
 	int			n = 0;
 
 	args[n++] = wh_text(slice->template_name);
@@ -248,14 +274,17 @@ wh_slice_put(const WhSlice *slice)
 	args[n++] = wh_text(slice->bounds_of);
 	args[n++] = timestamptz_or_null(bound ? slice->bounds.start : DT_NOBEGIN);
 	args[n++] = timestamptz_or_null(bound ? slice->bounds.end : DT_NOBEGIN);
+	args[n++] = wh_text(slice->content_hash);
+	args[n++] = dates_or_null(slice->missing);
 
 	(void) wh_ledger("INSERT INTO _wh.slices AS s (template_name, tenant_name,"
 					 " period_kind, period_start, period_end,"
 					 " relation_schema, relation_name, state, row_count,"
 					 " size_bytes, as_of, last_refresh, method, run_id,"
-					 " template_version, bounds_of, lower_bound, upper_bound)"
+					 " template_version, bounds_of, lower_bound, upper_bound,"
+					 " content_hash, missing_days)"
 					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-					 " $12, $13, $14, $15, $16, $17, $18)"
+					 " $12, $13, $14, $15, $16, $17, $18, $19, $20)"
 					 " ON CONFLICT (template_name, tenant_name, period_start,"
 					 " period_kind) DO UPDATE SET"
 					 " relation_schema = excluded.relation_schema,"
@@ -263,7 +292,8 @@ wh_slice_put(const WhSlice *slice)
 					 " state = excluded.state,"
 					 " row_count = excluded.row_count,"
 					 " size_bytes = excluded.size_bytes,"
-					 " content_hash = NULL,"
+					 " content_hash = excluded.content_hash,"
+					 " missing_days = excluded.missing_days,"
 					 " as_of = excluded.as_of,"
 					 " last_refresh = excluded.last_refresh,"
 					 " method = excluded.method,"
@@ -304,6 +334,21 @@ wh_slice_bind(WhSlice *slice, const WhTemplate *tmpl, const char *time_zone)
 	slice->bounds = wh_period_span(&slice->period, time_zone);
 }
 
+WhSpan
+wh_slice_span(const WhSlice *slice, const WhTemplate *tmpl,
+			  const char *time_zone)
+{
+	WhSlice		present = {0};
+
+	present.period = slice->period;
+	wh_slice_bind(&present, tmpl, time_zone);
+	if (slice->bounds_of != NULL && present.bounds_of != NULL &&
+		strcmp(slice->bounds_of, present.bounds_of) == 0)
+		return slice->bounds;
+
+	return wh_period_span(&slice->period, time_zone);
+}
+
 /*
  * Widen the bounds in the ledger; see slice.h.
  */
@@ -338,6 +383,27 @@ wh_slice_admit(const WhTemplate *tmpl, const char *tenant,
 		: wh_null(TIMESTAMPTZOID);
 	(void) wh_ledger("UPDATE _wh.slices SET bounds_of = $5,"
 					 " lower_bound = $6, upper_bound = $7"
+					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					 " AND period_start OPERATOR(pg_catalog.=) $3"
+					 " AND period_kind OPERATOR(pg_catalog.=) $4",
+					 args, lengthof(args));
+}
+
+/*
+ * Delete one row.
+ */
+void
+wh_slice_forget(const WhSlice *slice)
+{
+	WhArg		args[4];
+
+	args[0] = wh_text(slice->template_name);
+	args[1] = wh_text(slice->tenant_name);
+	args[2] = wh_date(slice->period.start);
+	args[3] = wh_text(wh_period_kind_name(slice->period.kind));
+
+	(void) wh_ledger("DELETE FROM _wh.slices"
 					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
 					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
 					 " AND period_start OPERATOR(pg_catalog.=) $3"
@@ -397,6 +463,20 @@ wh_slice_is_populated(const WhSlice *slice)
 }
 
 /*
+ * A month's or a year's table can begin before the first day it was made of.
+ */
+DateADT
+wh_slice_first_day(const WhSlice *slice)
+{
+	DateADT		day = slice->period.start;
+
+	while (list_member_int(slice->missing, day))
+		day++;
+
+	return day;
+}
+
+/*
  * Take the pair's lock, or not at all; see slice.h.
  */
 bool
@@ -453,6 +533,8 @@ read_slice(uint64 row)
 	slice->bounds_of = wh_col_text(row, col++);
 	slice->bounds.start = wh_col_timestamptz(row, col++, DT_NOBEGIN);
 	slice->bounds.end = wh_col_timestamptz(row, col++, DT_NOEND);
+	slice->content_hash = wh_col_text(row, col++);
+	slice->missing = days_of(row, col++);
 
 	return slice;
 }
@@ -462,4 +544,48 @@ timestamptz_or_null(TimestampTz at)
 {
 	return TIMESTAMP_IS_NOBEGIN(at) ? wh_null(TIMESTAMPTZOID)
 		: wh_timestamptz(at);
+}
+
+/*
+ * Make an array of days; of none, an SQL NULL.
+ */
+static WhArg
+dates_or_null(List *days)
+{
+	WhArg		arg = wh_null(DATEARRAYOID);
+	Datum	   *elems;
+	int			n = 0;
+	ListCell   *lc;
+
+	if (days == NIL)
+		return arg;
+
+	elems = (Datum *) palloc(sizeof(Datum) * list_length(days));
+	foreach(lc, days)
+		elems[n++] = DateADTGetDatum(lfirst_int(lc));
+	arg.isnull = false;
+	arg.value = PointerGetDatum(construct_array(elems, n, DATEOID, sizeof(DateADT),
+												true, TYPALIGN_INT));
+
+	return arg;
+}
+
+static List *
+days_of(uint64 row, int col)
+{
+	List	   *days = NIL;
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+	Datum	   *elems;
+	int			n;
+
+	if (isnull)
+		return NIL;
+
+	deconstruct_array(DatumGetArrayTypeP(value), DATEOID, sizeof(DateADT),
+					  true, TYPALIGN_INT, &elems, NULL, &n);
+	for (int i = 0; i < n; i++)
+		days = lappend_int(days, DatumGetDateADT(elems[i]));
+
+	return days;
 }

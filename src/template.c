@@ -402,6 +402,12 @@ complete(WhTemplate *tmpl)
 	tmpl->public_view = options.public_view;
 	tmpl->layout = options.layout;
 	tmpl->daily_tablespace = options.daily_tablespace;
+	tmpl->tablespace = options.tablespace;
+	tmpl->access_method = options.access_method;
+	tmpl->storage_options = options.storage_options;
+	tmpl->after_create = options.after_create;
+	tmpl->daily_retention = options.daily_retention;
+	tmpl->monthly_retention = options.monthly_retention;
 }
 
 /*

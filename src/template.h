@@ -12,6 +12,7 @@
 #include "utils/array.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 typedef struct WhTemplate
 {
@@ -43,6 +44,14 @@ typedef struct WhTemplate
 	bool		public_view;
 	WhLayout	layout;			/* of its views; default expand */
 	char	   *daily_tablespace;	/* NULL: the default */
+
+	/* Of month and year tables; see options.h. */
+	char	   *tablespace;
+	char	   *access_method;
+	const char *storage_options;
+	char	   *after_create;
+	Interval   *daily_retention;
+	Interval   *monthly_retention;
 } WhTemplate;
 
 /*

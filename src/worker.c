@@ -35,6 +35,7 @@
 #include "pool.h"
 #include "queue.h"
 #include "refresh.h"
+#include "rollup.h"
 #include "settings.h"
 #include "worker.h"
 
@@ -48,6 +49,7 @@ static void show_activity(const WhClaim *claim);
 static bool run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool);
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
 static void work(const WhUnit *unit, WhRun *run);
+static void tidy(const WhClaim *claim);
 static void log_failure(WhRun *run);
 static void begin(WhRole *caller);
 static void commit(void);
@@ -95,6 +97,8 @@ wh_worker_main(Datum main_arg)
 
 		show_activity(&claim);
 		ok = run_claim(queue, me, &claim, pool);
+		if (claim.rollup)
+			tidy(&claim);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		wh_queue_done(queue, me, !ok);
 		MemoryContextReset(context);
@@ -188,9 +192,10 @@ reopen(WhPool *pool)
 static void
 show_activity(const WhClaim *claim)
 {
-	char	   *name = psprintf("pg_warehouse refresh %s/%s %s",
+	char	   *name = psprintf("pg_warehouse %s %s/%s %s",
+								claim->rollup ? "roll-up" : "refresh",
 								claim->template_name, claim->tenant_name,
-								wh_date_text(claim->day));
+								wh_date_text(claim->period.start));
 
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, name);
@@ -209,7 +214,9 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 	WhRun	   *run = (WhRun *) palloc0(sizeof(WhRun));
 	ErrorData  *volatile error = NULL;
 
-	unit->period = wh_period_day(claim->day);
+	unit->period = claim->period;
+	unit->rollup = claim->rollup;
+	unit->allow_gaps = claim->allow_gaps;
 	unit->begun = claim->begun;
 	unit->rules.method = claim->method;
 	unit->rules.may_refill = true;
@@ -280,6 +287,47 @@ work(const WhUnit *unit, WhRun *run)
 	wh_role_leave(&caller);
 	wh_unit_commits(run);
 	commit();
+}
+
+/*
+ * Drop what a roll-up has put out of use, each step committed.  The roll-up
+ * has succeeded, whatever becomes of this: the next one tries again.
+ */
+static void
+tidy(const WhClaim *claim)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhTidy		tidy;
+
+	PG_TRY();
+	{
+		bool		more;
+		WhRole		caller;
+
+		begin(&caller);
+		MemoryContextSwitchTo(context);
+		wh_tidy_begin(&tidy, claim->template_name, claim->tenant_name, true);
+		wh_role_leave(&caller);
+		commit();
+
+		do
+		{
+			begin(&caller);
+			MemoryContextSwitchTo(context);
+			more = wh_tidy_step(&tidy);
+			wh_role_leave(&caller);
+			commit();
+		} while (more);
+	}
+	PG_CATCH();
+	{
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(context);
 }
 
 /*

@@ -37,13 +37,15 @@ CROSS JOIN LATERAL (
     FROM _wh.extract_runs AS r
     WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
       AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
-      AND r.status OPERATOR(pg_catalog.=) 'loaded') AS loaded
+      AND r.status OPERATOR(pg_catalog.=) 'loaded'
+      AND r.kind OPERATOR(pg_catalog.<>) 'rollup') AS loaded
 LEFT JOIN LATERAL (
     SELECT r.status
     FROM _wh.extract_runs AS r
     WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
       AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
       AND r.status IN ('loaded', 'failed', 'lost')
+      AND r.kind OPERATOR(pg_catalog.<>) 'rollup'
     ORDER BY r.run_id USING OPERATOR(pg_catalog.>)
     LIMIT 1) AS last_run ON true;
 COMMENT ON VIEW _wh.v_table_freshness IS 'Per template and tenant: last load, lag and state (ok, late, failed, never)';
@@ -62,7 +64,8 @@ SELECT r.run_id,
        r.period_start,
        r.status,
        r.error_detail,
-       r.error_hint
+       r.error_hint,
+       r.kind
 FROM _wh.extract_runs AS r
 WHERE r.status IN ('failed', 'lost')
   AND NOT EXISTS (
@@ -71,6 +74,7 @@ WHERE r.status IN ('failed', 'lost')
       AND (r.tenant_name IS NULL OR later.tenant_name OPERATOR(pg_catalog.=) r.tenant_name)
       AND (r.period_start IS NULL OR later.period_start OPERATOR(pg_catalog.=) r.period_start)
       AND later.run_id OPERATOR(pg_catalog.>) r.run_id
+      AND (later.kind OPERATOR(pg_catalog.=) 'rollup') OPERATOR(pg_catalog.=) (r.kind OPERATOR(pg_catalog.=) 'rollup')
       AND later.status OPERATOR(pg_catalog.=) 'loaded');
 COMMENT ON VIEW _wh.v_recent_failures IS 'Runs that failed or were lost and no later run of the same unit mended';
 
@@ -119,6 +123,7 @@ LEFT JOIN LATERAL (
     WHERE f.template_name OPERATOR(pg_catalog.=) days.template_name
       AND f.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
       AND f.period_start OPERATOR(pg_catalog.=) days.day
+      AND f.kind OPERATOR(pg_catalog.<>) 'rollup'
     ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
     LIMIT 1) AS last_failure ON true;
 COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why';
