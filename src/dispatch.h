@@ -46,7 +46,6 @@ extern List *wh_run_units(const List *units, const WhRunOptions *options,
 						  WhOnResult on_result, void *arg);
 
 /*
-/*
  * Foretell whether wh_run_units(units, options) would let the unit be a refill.
  */
 extern bool wh_may_refill(const WhUnit *unit, const List *units,

@@ -603,7 +603,7 @@ lose_day(WhQueue *queue, const Unit *lost)
 	Share	   *share = &SHARES(queue)[lost->share];
 
 	while (share->first != NOBODY &&
-		   UNITS(queue)[share->first].day == lost->day)
+		   UNITS(queue)[share->first].period.start == lost->period.start)
 	{
 		Unit	   *unit = &UNITS(queue)[share->first];
 

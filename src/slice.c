@@ -169,7 +169,6 @@ wh_slices(const char *template_name, const char *tenant)
 }
 
 /*
-/*
  * Count relations and indexes; see slice.h.
  */
 void

@@ -227,7 +227,7 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 		wh_queue_logged(queue, me, run->run_id);
 		MemoryContextSwitchTo(context);
 		if (claim->consistent)
-			wh_pool_share_snapshot(pool, unit->tenant, claim->day);
+			wh_pool_share_snapshot(pool, unit->tenant, claim->period.start);
 		work(unit, run);
 	}
 	PG_CATCH();
