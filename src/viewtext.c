@@ -128,14 +128,18 @@ view_arms(const WhTemplate *tmpl, const char *without)
 static List *
 table_arm(const WhTemplate *tmpl)
 {
-	return list_make1(make_arm(WH_UNION_SCHEMA, tmpl->name,
-							   wh_viewtable_relid(tmpl)));
+	WhViewArm  *arm = make_arm(WH_UNION_SCHEMA, tmpl->name,
+							   wh_viewtable_relid(tmpl));
+
+	arm->all_tenants = true;
+
+	return list_make1(arm);
 }
 
 static WhViewArm *
 make_arm(const char *schema, const char *name, Oid relid)
 {
-	WhViewArm  *arm = (WhViewArm *) palloc(sizeof(WhViewArm));
+	WhViewArm  *arm = (WhViewArm *) palloc0(sizeof(WhViewArm));
 
 	arm->schema = schema;
 	arm->name = name;
@@ -200,8 +204,8 @@ static char *
 arm_select(const WhView *view, const WhViewArm *arm)
 {
 	bool		is_public = strcmp(view->tenant, WH_PUBLIC_VIEW) == 0;
-	bool		expand = view->tmpl->layout == WH_LAYOUT_EXPAND;
-	int			natts = view->columns->natts - (is_public && !expand ? 1 : 0);
+	bool		named = is_public && !arm->all_tenants;
+	int			natts = view->columns->natts - (named ? 1 : 0);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -210,12 +214,12 @@ arm_select(const WhView *view, const WhViewArm *arm)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
 						 column_of_arm(arm->relid,
 									   TupleDescAttr(view->columns, i)));
-	if (is_public && !expand)
+	if (named)
 		appendStringInfo(&sql, ", %s::pg_catalog.text AS schema_name",
 						 quote_literal_cstr(arm->schema));
 	appendStringInfo(&sql, " FROM %s",
 					 quote_qualified_identifier(arm->schema, arm->name));
-	if (expand && !is_public)
+	if (arm->all_tenants && !is_public)
 		appendStringInfo(&sql, " WHERE schema_name = %s",
 						 quote_literal_cstr(view->schema));
 

@@ -16,6 +16,7 @@ typedef struct WhViewArm
 	const char *schema;
 	const char *name;
 	Oid			relid;
+	bool		all_tenants;	/* the foreign table, which has schema_name */
 } WhViewArm;
 
 /* A view as it should be now; its name is the template's. */
