@@ -63,7 +63,7 @@
 #include "nodes/parsenodes.h"
 
 static inline void
-wh_read_as(Query * query, RangeTblEntry * rte, Oid role, Bitmapset * columns)
+wh_read_as(Query *query, RangeTblEntry *rte, Oid role, Bitmapset *columns)
 {
 #if PG_VERSION_NUM >= 160000
 	RTEPermissionInfo *entry = addRTEPermissionInfo(&query->rteperminfos, rte);
@@ -77,7 +77,7 @@ wh_read_as(Query * query, RangeTblEntry * rte, Oid role, Bitmapset * columns)
 }
 
 static inline const Bitmapset *
-wh_columns_read(Query * query, RangeTblEntry * rte)
+wh_columns_read(Query *query, RangeTblEntry *rte)
 {
 #if PG_VERSION_NUM >= 160000
 	return getRTEPermissionInfo(query->rteperminfos, rte)->selectedCols;
@@ -92,7 +92,7 @@ wh_columns_read(Query * query, RangeTblEntry * rte)
  * wants the relation itself in the range table, read by nobody.
  */
 static inline void
-wh_become_subquery(RangeTblEntry * rte, Query * query)
+wh_become_subquery(RangeTblEntry *rte, Query *query)
 {
 #if PG_VERSION_NUM >= 160000
 	rte->relkind = RELKIND_VIEW;
@@ -138,7 +138,7 @@ wh_forget_nulling(Node *node, void *context)
 
 /* "node" is the caller's own copy. */
 static inline Node *
-wh_flatten_join_alias_vars(Query * query, Node *node)
+wh_flatten_join_alias_vars(Query *query, Node *node)
 {
 	(void) wh_forget_nulling(node, NULL);
 

@@ -55,28 +55,28 @@ typedef struct Choice
 static planner_hook_type next_planner = NULL;
 static ExecutorStart_hook_type next_executor_start = NULL;
 
-static PlannedStmt *plan_query(Query * query, const char *text, int options,
+static PlannedStmt *plan_query(Query *query, const char *text, int options,
 							   ParamListInfo params);
-static PlannedStmt *call_planner(Query * query, const char *text, int options,
+static PlannedStmt *call_planner(Query *query, const char *text, int options,
 								 ParamListInfo params);
-static List *choose(Query * query, ParamListInfo params, List **unfilled);
+static List *choose(Query *query, ParamListInfo params, List **unfilled);
 static bool is_replaced(const WhPruned *pruned);
 static uint64 note_of(uint64 note, const WhPruned *pruned);
 static void replace(const Choice *choice);
-static Query * query_of_choice(const Choice *choice);
-static Query * query_of_nothing(TupleDesc shown);
-static Query * query_of_all(List *queries, TupleDesc shown, List *names);
-static Query * query_of_one(Query * inner, TupleDesc shown, List *names);
-static RangeTblEntry * make_entry(Query * query, List *names);
+static Query *query_of_choice(const Choice *choice);
+static Query *query_of_nothing(TupleDesc shown);
+static Query *query_of_all(List *queries, TupleDesc shown, List *names);
+static Query *query_of_one(Query *inner, TupleDesc shown, List *names);
+static RangeTblEntry *make_entry(Query *query, List *names);
 static Node *balanced_union(int from, int to, TupleDesc shown);
 static List *columns_of_entry(TupleDesc shown);
-static void guard_plan(PlannedStmt *plan, Query * query, uint64 note,
+static void guard_plan(PlannedStmt *plan, Query *query, uint64 note,
 					   bool unbound, int options);
-static RangeTblEntry * guard_of(const PlannedStmt *plan);
-static void start_executor(QueryDesc * desc, int eflags);
-static void check_kept_plan(QueryDesc * desc, const RangeTblEntry * guard,
+static RangeTblEntry *guard_of(const PlannedStmt *plan);
+static void start_executor(QueryDesc *desc, int eflags);
+static void check_kept_plan(QueryDesc *desc, const RangeTblEntry *guard,
 							int eflags);
-static uint64 note_now(Query * query, ParamListInfo params);
+static uint64 note_now(Query *query, ParamListInfo params);
 static char *note_text(uint64 note);
 
 /*
@@ -99,7 +99,7 @@ wh_expand_install(void)
  * own, made with their values, and this one is made too dear to be chosen.
  */
 static PlannedStmt *
-plan_query(Query * query, const char *text, int options, ParamListInfo params)
+plan_query(Query *query, const char *text, int options, ParamListInfo params)
 {
 	List	   *choices;
 	List	   *unfilled = NIL;
@@ -144,7 +144,7 @@ plan_query(Query * query, const char *text, int options, ParamListInfo params)
 }
 
 static PlannedStmt *
-call_planner(Query * query, const char *text, int options, ParamListInfo params)
+call_planner(Query *query, const char *text, int options, ParamListInfo params)
 {
 	return next_planner ? next_planner(query, text, options, params)
 		: standard_planner(query, text, options, params);
@@ -155,7 +155,7 @@ call_planner(Query * query, const char *text, int options, ParamListInfo params)
  * to be replaced by.
  */
 static List *
-choose(Query * query, ParamListInfo params, List **unfilled)
+choose(Query *query, ParamListInfo params, List **unfilled)
 {
 	List	   *choices = NIL;
 	ListCell   *lc;
@@ -307,7 +307,7 @@ query_of_all(List *queries, TupleDesc shown, List *names)
  * Write SELECT ... FROM (query).
  */
 static Query *
-query_of_one(Query * inner, TupleDesc shown, List *names)
+query_of_one(Query *inner, TupleDesc shown, List *names)
 {
 	Query	   *query = makeNode(Query);
 	RangeTblRef *ref = makeNode(RangeTblRef);
@@ -325,7 +325,7 @@ query_of_one(Query * inner, TupleDesc shown, List *names)
 }
 
 static RangeTblEntry *
-make_entry(Query * query, List *names)
+make_entry(Query *query, List *names)
 {
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 
@@ -404,7 +404,7 @@ columns_of_entry(TupleDesc shown)
  * never looks at an entry that no node refers to.
  */
 static void
-guard_plan(PlannedStmt *plan, Query * query, uint64 note, bool unbound,
+guard_plan(PlannedStmt *plan, Query *query, uint64 note, bool unbound,
 		   int options)
 {
 	RangeTblEntry *guard = makeNode(RangeTblEntry);
@@ -436,9 +436,9 @@ guard_of(const PlannedStmt *plan)
 }
 
 static void
-start_executor(QueryDesc * desc, int eflags)
+start_executor(QueryDesc *desc, int eflags)
 {
-	const		RangeTblEntry *guard = guard_of(desc->plannedstmt);
+	const RangeTblEntry *guard = guard_of(desc->plannedstmt);
 
 	if (guard != NULL && !IsParallelWorker())
 		check_kept_plan(desc, guard, eflags);
@@ -455,7 +455,7 @@ start_executor(QueryDesc * desc, int eflags)
  * this plan is not kept.
  */
 static void
-check_kept_plan(QueryDesc * desc, const RangeTblEntry * guard, int eflags)
+check_kept_plan(QueryDesc *desc, const RangeTblEntry *guard, int eflags)
 {
 	const PlannedStmt *kept = desc->plannedstmt;
 	ParamListInfo params = desc->params;
@@ -493,7 +493,7 @@ check_kept_plan(QueryDesc * desc, const RangeTblEntry * guard, int eflags)
  * Note what would be decided now, locking nothing.
  */
 static uint64
-note_now(Query * query, ParamListInfo params)
+note_now(Query *query, ParamListInfo params)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(caller, "pg_warehouse kept plan",

@@ -19,12 +19,12 @@ typedef struct WhTarget
 } WhTarget;
 
 /* Is there such a foreign table anywhere in the query?  Cheap. */
-extern bool wh_reads_slices(Query * query);
+extern bool wh_reads_slices(Query *query);
 
 /*
  * List them.  A row for which one of the quals is not true can be left out
  * without changing the query's result.  The query stays as it is.
  */
-extern List *wh_targets(Query * query); /* of WhTarget * */
+extern List *wh_targets(Query *query);	/* of WhTarget * */
 
 #endif							/* WH_QUALS_H */

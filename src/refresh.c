@@ -9,12 +9,13 @@
  */
 #include "postgres.h"
 
-#include "access/twophase.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "budget.h"
 #include "conn.h"
 #include "matview.h"
 #include "refresh.h"
@@ -23,10 +24,6 @@
 
 /* More days than this in one call are a slip, or a job for several calls. */
 #define MAX_DAYS 3700
-
-/* Locks that a materialized view takes beside one per index: itself, its toast
- * table and index, its type's namespace. */
-#define LOCKS_PER_MATVIEW 4
 
 /* The views of one template, and whether all of them are up to date. */
 typedef struct Showing
@@ -328,7 +325,6 @@ check_days(const WhRequest *request, TimestampTz now)
 void
 wh_check_one_transaction(const List *units)
 {
-	int64		capacity = (int64) max_locks_per_xact * (MaxBackends + max_prepared_xacts);
 	int64		needed = 0;
 	ListCell   *lc;
 
@@ -336,7 +332,7 @@ wh_check_one_transaction(const List *units)
 	{
 		const WhUnit *unit = (const WhUnit *) lfirst(lc);
 
-		needed += LOCKS_PER_MATVIEW + wh_template_index_count(unit->tmpl);
+		needed += wh_relation_locks(unit->tmpl);
 		if (unit->rules.method == WH_REFILL && list_length(units) > 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -346,13 +342,15 @@ wh_check_one_transaction(const List *units)
 					 errhint("CALL _wh.run_refresh(...) commits each unit; or refill one slice at a time.")));
 	}
 
-	if (needed > capacity / 2)
+	if (!wh_locks_fit(needed))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("%d units do not fit into one transaction", list_length(units)),
-				 errdetail("They need about " INT64_FORMAT " locks, and the server has room for "
-						   INT64_FORMAT ".", needed, capacity),
-				 errhint("CALL _wh.run_refresh(...) commits each unit; or raise max_locks_per_transaction.")));
+				 errdetail("They need about " INT64_FORMAT " locks, and the lock table has room for "
+						   INT64_FORMAT " in all.", needed, wh_lock_capacity()),
+				 errhint("CALL _wh.run_refresh(...) commits each unit; or set max_locks_per_transaction = "
+						 INT64_FORMAT " (now %d) and restart the server.",
+						 wh_locks_setting(needed), max_locks_per_xact)));
 }
 
 static WhUnit *

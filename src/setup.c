@@ -18,13 +18,12 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/syscache.h"
-#include "utils/varlena.h"
 
 #include "audit.h"
 #include "compat.h"
+#include "preload.h"
 #include "settings.h"
 #include "spi.h"
 #include "template.h"
@@ -51,8 +50,6 @@ static void grant_reader(const char *reader);
 static void grant_monitor(const char *monitor);
 static void write_settings(const Roles *roles);
 static void preload_library(void);
-static bool is_this_library(const char *name);
-static List *database_preload_libraries(void);
 
 /*
  * _wh.setup(owner_role, reader_role, monitor_role, create_roles, preload)
@@ -311,77 +308,18 @@ write_settings(const Roles *roles)
 
 /*
  * Add the library to what this database's sessions load, keeping the rest.
+ * What a role has set for itself is left to it; the doctor tells.
  */
 static void
 preload_library(void)
 {
-	List	   *libraries = database_preload_libraries();
-	StringInfoData value;
 	ListCell   *lc;
 
-	foreach(lc, libraries)
+	foreach(lc, wh_preload_gaps())
 	{
-		if (is_this_library((char *) lfirst(lc)))
-			return;
+		const WhPreloadGap *gap = (const WhPreloadGap *) lfirst(lc);
+
+		if (gap->role == NULL)
+			wh_ddl(gap->sql);
 	}
-
-	initStringInfo(&value);
-	foreach(lc, libraries)
-	{
-		/* An empty setting is one library without a name. */
-		if (*(char *) lfirst(lc) != '\0')
-			appendStringInfo(&value, "%s, ",
-							 quote_literal_cstr((char *) lfirst(lc)));
-	}
-	appendStringInfoString(&value, "'pg_warehouse'");
-	ddl("ALTER DATABASE %s SET session_preload_libraries = %s",
-		quote_identifier(get_database_name(MyDatabaseId)), value.data);
-}
-
-/*
- * Is it this library, with or without a path?
- */
-static bool
-is_this_library(const char *name)
-{
-	const char *slash = last_dir_separator(name);
-
-	return strcmp(slash != NULL ? slash + 1 : name, "pg_warehouse") == 0;
-}
-
-/*
- * List what the database preloads: its own setting, else the server's.
- */
-static List *
-database_preload_libraries(void)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	WhArg		args[] = {wh_text(get_database_name(MyDatabaseId))};
-	char	   *value = NULL;
-	List	   *libraries = NIL;
-
-	SPI_connect();
-	if (wh_spi(SPI_OK_SELECT,
-			   "SELECT pg_catalog.substr(entry,"
-			   "   pg_catalog.strpos(entry, '=') OPERATOR(pg_catalog.+) 1)"
-			   " FROM pg_catalog.pg_db_role_setting AS s"
-			   " JOIN pg_catalog.pg_database AS d"
-			   "   ON d.oid OPERATOR(pg_catalog.=) s.setdatabase,"
-			   " pg_catalog.unnest(s.setconfig) AS entry"
-			   " WHERE d.datname OPERATOR(pg_catalog.=) $1::pg_catalog.name"
-			   " AND s.setrole OPERATOR(pg_catalog.=) 0"
-			   " AND entry OPERATOR(pg_catalog.~~) 'session_preload_libraries=%'",
-			   args, lengthof(args)) > 0)
-	{
-		MemoryContextSwitchTo(caller);
-		value = wh_col_text(0, 1);
-	}
-	SPI_finish();
-
-	if (value == NULL)
-		value = GetConfigOptionByName("session_preload_libraries", NULL, false);
-	if (!SplitDirectoriesString(value, ',', &libraries))
-		libraries = NIL;
-
-	return libraries;
 }

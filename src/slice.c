@@ -100,6 +100,41 @@ wh_slices(const char *template_name, const char *tenant)
 }
 
 /*
+ * Count relations and indexes; see slice.h.
+ */
+void
+wh_slices_extent(const char *template_name, const char *tenant,
+				 int64 *relations, int64 *indexes)
+{
+	WhArg		args[2];
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+
+	SPI_connect();
+	(void) wh_spi(SPI_OK_SELECT,
+				  "SELECT pg_catalog.count(*), pg_catalog.sum("
+				  "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_index AS i"
+				  " WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid))::pg_catalog.int8"
+				  " FROM _wh.slices AS s"
+				  " JOIN pg_catalog.pg_namespace AS n"
+				  " ON n.nspname OPERATOR(pg_catalog.=) s.relation_schema"
+				  " JOIN pg_catalog.pg_class AS c"
+				  " ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+				  " AND c.relname OPERATOR(pg_catalog.=) s.relation_name"
+				  " WHERE s.state OPERATOR(pg_catalog.<>) 'empty'"
+				  " AND c.relispopulated"
+				  " AND ($1 IS NULL OR"
+				  " s.template_name OPERATOR(pg_catalog.=) $1)"
+				  " AND ($2 IS NULL OR"
+				  " s.tenant_name OPERATOR(pg_catalog.=) $2)",
+				  args, lengthof(args));
+	*relations = wh_col_int8(0, 1, 0);
+	*indexes = wh_col_int8(0, 2, 0);
+	SPI_finish();
+}
+
+/*
  * List the tenants of a template: one probe of the primary key for each.
  */
 List *

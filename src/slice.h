@@ -44,6 +44,13 @@ extern WhSlice *wh_slice_covering(const char *template_name, const char *tenant,
  */
 extern List *wh_slices(const char *template_name, const char *tenant);
 
+/*
+ * Count the populated relations that these slices stand for, and the indexes
+ * they carry; NULL means all.
+ */
+extern void wh_slices_extent(const char *template_name, const char *tenant,
+							 int64 *relations, int64 *indexes);
+
 /* A tenant that has slices of a template, and the schema they are in. */
 typedef struct WhSliceTenant
 {

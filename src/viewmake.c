@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "budget.h"
 #include "kept.h"
 #include "lock.h"
 #include "names.h"
@@ -68,6 +69,9 @@ wh_view_publish(const WhView *view)
 	int			nestlevel = wh_lock_bound();
 	Oid			relid = find_ours(view);
 	bool		let_go = false;
+
+	if (view->tmpl->layout == WH_LAYOUT_UNION)
+		wh_check_union_view(view->tmpl, view->tenant, view->schema);
 
 	if (!OidIsValid(relid))
 		create(view);
