@@ -152,9 +152,7 @@ wh_slices_changed(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("this function is the trigger of the ledger")));
+		elog(ERROR, "not called as a trigger");
 
 	desc = RelationGetDescr(trigger->tg_relation);
 	CacheInvalidateRelcache(trigger->tg_relation);
