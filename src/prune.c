@@ -209,6 +209,7 @@ compile_qual(Pruner *p, Node *qual, WhPruned *pruned)
 {
 	Subject		subject = subject_of(p, qual);
 	bool		about = subject.time || subject.schema;
+	Node	   *folded;
 	Cond	   *cond;
 
 	if ((!about && (subject.other || subject.param)) ||
@@ -217,7 +218,10 @@ compile_qual(Pruner *p, Node *qual, WhPruned *pruned)
 	if (!about && contain_mutable_functions(qual))
 		return make_cond(EVERY, NULL);
 
-	cond = compile(p, estimate_expression_value(&p->root, qual));
+	/* A negated operator is left without its function. */
+	folded = estimate_expression_value(&p->root, qual);
+	fix_opfuncids(folded);
+	cond = compile(p, folded);
 	if (cond->kind == EVERY)
 		return cond;
 
@@ -480,7 +484,7 @@ make_comparison(Pruner *p, Oid opno, Oid collation, Node *left, Node *right,
 									 (Expr *) right, InvalidOid, collation);
 	Cond	   *cond;
 
-	fix_opfuncids((Node *) test);
+	set_opfuncid((OpExpr *) test);
 	cond = make_cond(kind, NULL);
 	cond->test = ExecInitExpr((Expr *) as_param((Node *) test, p), NULL);
 	cond->monotone = *monotone;

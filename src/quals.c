@@ -31,9 +31,10 @@
 /* A query that is being walked, and what was found so far. */
 typedef struct Walk
 {
+	struct Walk *outer;			/* the query that it stands in */
 	Query	   *query;
 	List	  **targets;
-	List	   *seen;			/* CTEs that were walked by their reference */
+	List	   *seen;			/* CTEs that were walked */
 } Walk;
 
 /* A column's place, and what stands behind it. */
@@ -45,9 +46,11 @@ typedef struct Behind
 } Behind;
 
 static bool find_slices(Node *node, void *context);
-static void walk_query(Query *query, List *outer, Index rti, List **targets);
+static void walk_query(Query *query, List *wanted, Index rti, Walk *outer,
+					   List **targets);
+static void walk_ctes(Walk *walk);
 static bool takes_quals(const Query *query);
-static void walk_set_operation(Walk *walk, Node *node, List *outer, Index rti);
+static void walk_set_operation(Walk *walk, Node *node, List *wanted, Index rti);
 static void walk_jointree(Walk *walk, Node *node, List *quals);
 static void walk_join(Walk *walk, JoinExpr *join, List *quals);
 static List *refuse_nulls(List *quals);
@@ -112,47 +115,60 @@ wh_targets(Query *query)
 {
 	List	   *targets = NIL;
 
-	walk_query(query, NIL, 0, &targets);
+	walk_query(query, NIL, 0, NULL, &targets);
 
 	return targets;
 }
 
 /*
- * Walk a query.  "outer" are quals that its result must pass, in which it is
+ * Walk a query.  "wanted" are quals that its result must pass, in which it is
  * entry "rti".
  */
 static void
-walk_query(Query *query, List *outer, Index rti, List **targets)
+walk_query(Query *query, List *wanted, Index rti, Walk *outer, List **targets)
 {
-	Walk		walk = {query, targets, NIL};
+	Walk		walk = {outer, query, targets, NIL};
 	ListCell   *lc;
 
 	check_stack_depth();
 
 	if (!takes_quals(query))
-		outer = NIL;
+		wanted = NIL;
 
 	if (query->setOperations != NULL)
-		walk_set_operation(&walk, query->setOperations, outer, rti);
+		walk_set_operation(&walk, query->setOperations, wanted, rti);
 	else if (query->jointree != NULL)
 	{
 		List	   *quals = NIL;
 
-		foreach(lc, behind_columns(outer, rti, query->targetList))
+		foreach(lc, behind_columns(wanted, rti, query->targetList))
 			quals = add_quals(&walk, quals, (Node *) lfirst(lc));
 		walk_jointree(&walk, (Node *) query->jointree, quals);
 	}
 
-	foreach(lc, query->cteList)
-	{
-		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
-
-		if (!list_member_ptr(walk.seen, cte) && IsA(cte->ctequery, Query))
-			walk_query((Query *) cte->ctequery, NIL, 0, targets);
-	}
 	if (query->hasSubLinks)
-		(void) query_tree_walker(query, walk_sublinks, targets,
+		(void) query_tree_walker(query, walk_sublinks, &walk,
 								 QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES);
+	walk_ctes(&walk);
+}
+
+/*
+ * Walk the CTEs that no reference led to, the last one first: it may refer to
+ * others.
+ */
+static void
+walk_ctes(Walk *walk)
+{
+	for (int i = list_length(walk->query->cteList) - 1; i >= 0; i--)
+	{
+		CommonTableExpr *cte = list_nth_node(CommonTableExpr,
+											 walk->query->cteList, i);
+
+		if (list_member_ptr(walk->seen, cte))
+			continue;
+		walk->seen = lappend(walk->seen, cte);
+		walk_query(castNode(Query, cte->ctequery), NIL, 0, walk, walk->targets);
+	}
 }
 
 /*
@@ -169,7 +185,7 @@ takes_quals(const Query *query)
 }
 
 static void
-walk_set_operation(Walk *walk, Node *node, List *outer, Index rti)
+walk_set_operation(Walk *walk, Node *node, List *wanted, Index rti)
 {
 	check_stack_depth();
 
@@ -178,12 +194,12 @@ walk_set_operation(Walk *walk, Node *node, List *outer, Index rti)
 		RangeTblEntry *leaf = rt_fetch(((RangeTblRef *) node)->rtindex,
 									   walk->query->rtable);
 
-		walk_query(leaf->subquery, outer, rti, walk->targets);
+		walk_query(leaf->subquery, wanted, rti, walk, walk->targets);
 		return;
 	}
 
-	walk_set_operation(walk, ((SetOperationStmt *) node)->larg, outer, rti);
-	walk_set_operation(walk, ((SetOperationStmt *) node)->rarg, outer, rti);
+	walk_set_operation(walk, ((SetOperationStmt *) node)->larg, wanted, rti);
+	walk_set_operation(walk, ((SetOperationStmt *) node)->rarg, wanted, rti);
 }
 
 /*
@@ -276,7 +292,7 @@ walk_entry(Walk *walk, Index rti, List *quals)
 				!contain_leaked_vars((Node *) lfirst(lc)))
 				passed = lappend(passed, lfirst(lc));
 		}
-		walk_query(rte->subquery, passed, rti, walk->targets);
+		walk_query(rte->subquery, passed, rti, walk, walk->targets);
 	}
 	else if (rte->rtekind == RTE_CTE)
 		walk_cte(walk, rte, rti, quals);
@@ -294,22 +310,24 @@ walk_cte(Walk *walk, RangeTblEntry *rte, Index rti, List *quals)
 {
 	ListCell   *lc;
 
-	if (rte->ctelevelsup > 0 || rte->self_reference)
+	if (rte->self_reference)
 		return;
+	for (Index up = 0; up < rte->ctelevelsup; up++)
+		walk = walk->outer;
 
 	foreach(lc, walk->query->cteList)
 	{
 		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
-		Query	   *query = (Query *) cte->ctequery;
+		Query	   *query = castNode(Query, cte->ctequery);
 
 		if (strcmp(cte->ctename, rte->ctename) != 0)
 			continue;
 		if (cte->cterefcount != 1 || cte->cterecursive ||
-			!IsA(query, Query) || query->rowMarks != NIL ||
+			list_member_ptr(walk->seen, cte) || query->rowMarks != NIL ||
 			contain_volatile_functions((Node *) query))
 			return;
 		walk->seen = lappend(walk->seen, cte);
-		walk_query(query, quals, rti, walk->targets);
+		walk_query(query, quals, rti, walk, walk->targets);
 		return;
 	}
 }
@@ -321,7 +339,9 @@ walk_sublinks(Node *node, void *context)
 		return false;
 	if (IsA(node, Query))
 	{
-		walk_query((Query *) node, NIL, 0, (List **) context);
+		Walk	   *walk = (Walk *) context;
+
+		walk_query((Query *) node, NIL, 0, walk, walk->targets);
 		return false;
 	}
 
