@@ -578,8 +578,8 @@ what(const Target *target)
 }
 
 /*
- * Throw the current error on.  A duplicate key, which only an index of ours
- * can have found, says whose rows it was in; a lock that was waited for too
+ * Throw the current error on.  A duplicate key, unless it is a catalog's, only
+ * an index of ours can have found: it says whose rows it was in; a lock that was waited for too
  * long, whose relation it was.
  */
 static void
@@ -596,7 +596,17 @@ name_the_unit(const Target *target, MemoryContext context)
 	if (wh_remote_failed())
 		ReThrowError(error);
 
-	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
+		error->schema_name != NULL &&
+		strcmp(error->schema_name, "pg_catalog") == 0)
+	{
+		error->sqlerrcode = ERRCODE_DUPLICATE_OBJECT;
+		error->message = psprintf("%s was made by another session meanwhile",
+								  what(target));
+		error->detail = unconstify(char *, unit);
+		error->hint = "Run it again, and see what stands there now.";
+	}
+	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
 	{
 		error->detail = psprintf("%s %s", unit, error->detail ? error->detail : "");
 		error->hint = psprintf("Let the query return each key once, or change the unique index: SELECT _wh.alter_template(%s, indexes => ...);",

@@ -50,7 +50,8 @@ mkdir "$ROOT/src"
 tar -C "$TOP" --exclude=.git -cf - . | tar -C "$ROOT/src" -xf -
 
 unshare --mount --pid --fork --kill-child sh -c '
-	mount --bind /dev "$1/dev" && mount -t proc proc "$1/proc" || exit 1
+	mount --bind /dev "$1/dev" && mount -t proc proc "$1/proc" &&
+		mount -t tmpfs -o mode=1777 shm "$1/dev/shm" || exit 1
 	root=$1
 	shift
 	exec chroot "$root" env PG_MAJOR=17 /src/test/run.sh "$@"' sh "$ROOT" "$@" &
