@@ -532,7 +532,7 @@ load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 					 quote_literal_cstr(unit->tenant->name),
 					 wh_date_text(table->period.start),
 					 wh_date_text(table->period.end - 1))));
-	wh_slice_forget(table);
+	wh_slices_forget_within(unit->tmpl->name, unit->tenant->name, &table->period);
 
 	return false;
 }

@@ -605,17 +605,21 @@ publish(WhRollup *rollup, const WhCombined *what, const WhContent *content,
 		int64 run_id)
 {
 	WhSlice		table = {0};
+	List	   *schemas = NIL;
+	List	   *names = NIL;
 	ListCell   *lc;
 
 	foreach(lc, rollup->inside)
 	{
 		const WhSlice *slice = (const WhSlice *) lfirst(lc);
 
-		wh_slice_forget(slice);
-		if (OidIsValid(wh_slice_relid(slice)))
-			wh_retired_put(slice->template_name, slice->tenant_name,
-						   slice->relation_schema, slice->relation_name);
+		if (!OidIsValid(wh_slice_relid(slice)))
+			continue;
+		schemas = lappend(schemas, slice->relation_schema);
+		names = lappend(names, slice->relation_name);
 	}
+	wh_slices_forget_within(rollup->tmpl->name, rollup->tenant->name, &rollup->period);
+	wh_retired_put(rollup->tmpl->name, rollup->tenant->name, schemas, names);
 
 	table.template_name = rollup->tmpl->name;
 	table.tenant_name = rollup->tenant->name;
@@ -663,7 +667,6 @@ drop(WhRun *run, void *arg)
 			return;
 		if (wh_retired_relid(retired) != relid)
 			return;
-		wh_kept_check_dependents(relid, InvalidOid, what);
 		wh_relation_drop(relid);
 	}
 	wh_retired_forget(retired);

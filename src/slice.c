@@ -390,23 +390,24 @@ wh_slice_admit(const WhTemplate *tmpl, const char *tenant,
 }
 
 /*
- * Delete one row.
+ * Delete the rows of a pair within a period.
  */
 void
-wh_slice_forget(const WhSlice *slice)
+wh_slices_forget_within(const char *template_name, const char *tenant,
+						const WhPeriod *period)
 {
 	WhArg		args[4];
 
-	args[0] = wh_text(slice->template_name);
-	args[1] = wh_text(slice->tenant_name);
-	args[2] = wh_date(slice->period.start);
-	args[3] = wh_text(wh_period_kind_name(slice->period.kind));
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(period->start);
+	args[3] = wh_date(period->end);
 
 	(void) wh_ledger("DELETE FROM _wh.slices"
 					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
 					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
-					 " AND period_start OPERATOR(pg_catalog.=) $3"
-					 " AND period_kind OPERATOR(pg_catalog.=) $4",
+					 " AND period_start OPERATOR(pg_catalog.>=) $3"
+					 " AND period_end OPERATOR(pg_catalog.<=) $4",
 					 args, lengthof(args));
 }
 

@@ -71,8 +71,9 @@ extern List *wh_slice_tenants(const char *template_name);
 /* Insert or replace the row of slice->period, as the installer. */
 extern void wh_slice_put(const WhSlice *slice);
 
-/* Delete the row of slice->period; the relation is not touched. */
-extern void wh_slice_forget(const WhSlice *slice);
+/* Delete the rows of a pair within a period; no relation is touched. */
+extern void wh_slices_forget_within(const char *template_name, const char *tenant,
+									const WhPeriod *period);
 
 /*
  * Name a time column and its type, as bounds hold for no other: a template's
