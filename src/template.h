@@ -41,6 +41,9 @@ typedef struct WhTemplate
 	int64		max_field_bytes;	/* default 64 MB */
 	bool		public_view;
 	char	   *daily_tablespace;	/* NULL: the default */
+	double		max_shrink;		/* the part of its rows that a day may lose */
+	int64		shrink_min_rows;	/* a smaller day may lose any part */
+	List	   *recheck_days;	/* of int, ascending: ages of closed days */
 } WhTemplate;
 
 /*
