@@ -51,6 +51,15 @@
 	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL)
 #endif
 
+/* A scan of the pages in a bitmap; since 17 it is told that rows are wanted. */
+#if PG_VERSION_NUM >= 170000
+#define wh_beginscan_bitmap(rel, snapshot) \
+	table_beginscan_bm(rel, snapshot, 0, NULL, true)
+#else
+#define wh_beginscan_bitmap(rel, snapshot) \
+	table_beginscan_bm(rel, snapshot, 0, NULL)
+#endif
+
 /* Since 17 a background worker may connect as a role without LOGIN. */
 #define wh_worker_needs_login (PG_VERSION_NUM < 170000)
 #if PG_VERSION_NUM >= 170000
