@@ -22,6 +22,7 @@
 #include "describe.h"
 #include "gate.h"
 #include "published.h"
+#include "refresh.h"
 #include "schedule.h"
 #include "settings.h"
 #include "slice.h"
@@ -145,6 +146,8 @@ wh_alter_template(PG_FUNCTION_ARGS)
 	infer_columns(tmpl, sample_tenant);
 	wh_template_check(tmpl);
 	wh_template_update(tmpl);
+	if (!PG_ARGISNULL(ARG_COLUMNS) && wh_published(name, NULL) != NIL)
+		(void) wh_publish(list_make1(tmpl));
 	wh_role_leave(&caller);
 
 	wh_audit("alter_template", name, changed_settings(fcinfo, tmpl));

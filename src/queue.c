@@ -19,7 +19,6 @@
 #include "storage/spin.h"
 
 #include "queue.h"
-#include "refresh.h"
 #include "settings.h"
 
 /*
@@ -27,7 +26,7 @@
  * package, must not read this.  Raise LAYOUT with every change of a struct.
  */
 #define MAGIC 0x57485155
-#define LAYOUT 1
+#define LAYOUT 2
 
 /* Enough for any error of connecting; nobody reads it before the end. */
 #define WORDS_BYTES 8192
@@ -57,7 +56,8 @@ typedef struct Unit
 	int			next;			/* of the same pair, or NOBODY */
 	DateADT		day;
 	bool		begun;
-	WhMethod	method;
+	WhPurpose	purpose;
+	WhLoadRules rules;
 	WhOutcome	outcome;
 } Unit;
 
@@ -313,7 +313,8 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		claim->tenant_name = TENANTS(queue)[pair->tenant].name;
 		claim->day = unit->day;
 		claim->begun = unit->begun;
-		claim->method = unit->method;
+		claim->purpose = unit->purpose;
+		claim->rules = unit->rules;
 	}
 	SpinLockRelease(&queue->mutex);
 
@@ -426,7 +427,8 @@ gather(Draft *draft, const List *units)
 		unit->next = NOBODY;
 		unit->day = given->period.start;
 		unit->begun = given->begun;
-		unit->method = given->rules.method;
+		unit->purpose = given->purpose;
+		unit->rules = given->rules;
 
 		if (draft->pairs[pair].first == NOBODY)
 			draft->pairs[pair].first = draft->nunits;

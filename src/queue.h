@@ -6,8 +6,8 @@
 #ifndef WH_QUEUE_H
 #define WH_QUEUE_H
 
-#include "load.h"
 #include "nodes/pg_list.h"
+#include "refresh.h"
 #include "storage/dsm.h"
 #include "storage/shm_mq.h"
 #include "utils/date.h"
@@ -37,7 +37,8 @@ typedef struct WhClaim
 	const char *tenant_name;
 	DateADT		day;
 	bool		begun;
-	WhMethod	method;
+	WhPurpose	purpose;
+	WhLoadRules rules;
 } WhClaim;
 
 /*

@@ -23,8 +23,9 @@
 #define SLICE_COLUMNS \
 	"template_name, tenant_name, period_kind, period_start," \
 	" relation_schema, relation_name, state, row_count, size_bytes," \
-	" as_of, last_refresh, method, run_id, template_version"
+	" as_of, last_refresh, method, run_id, template_version, content_hash, xmin"
 
+static void put(void *arg);
 static List *read_slices(const char *sql, const WhArg *args, int nargs);
 static WhSlice *read_slice(uint64 row);
 static WhArg timestamptz_or_null(TimestampTz at);
@@ -98,13 +99,21 @@ wh_slices(const char *template_name, const char *tenant)
 }
 
 /*
- * Insert or replace the row.  A content hash that was computed for other rows
- * goes with them.
+ * Insert or replace the row; see slice.h.  A content hash that was computed
+ * for other rows goes with them.  Rows of a refill are written by a
+ * subtransaction, whose number is higher than that of the one around it.
  */
 void
 wh_slice_put(const WhSlice *slice)
 {
-	WhArg		args[15];
+	wh_subtransaction(put, unconstify(WhSlice *, slice), true);
+}
+
+static void
+put(void *arg)
+{
+	const WhSlice *slice = (const WhSlice *) arg;
+	WhArg		args[16];
 	int			n = 0;
 
 	args[n++] = wh_text(slice->template_name);
@@ -122,14 +131,15 @@ wh_slice_put(const WhSlice *slice)
 	args[n++] = wh_text(slice->method);
 	args[n++] = slice->run_id != 0 ? wh_int8(slice->run_id) : wh_null(INT8OID);
 	args[n++] = wh_int4(slice->template_version);
+	args[n++] = wh_text(slice->content_hash);
 
 	(void) wh_ledger("INSERT INTO _wh.slices AS s (template_name, tenant_name,"
 					 " period_kind, period_start, period_end,"
 					 " relation_schema, relation_name, state, row_count,"
 					 " size_bytes, as_of, last_refresh, method, run_id,"
-					 " template_version)"
+					 " template_version, content_hash)"
 					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-					 " $12, $13, $14, $15)"
+					 " $12, $13, $14, $15, $16)"
 					 " ON CONFLICT (template_name, tenant_name, period_start,"
 					 " period_kind) DO UPDATE SET"
 					 " relation_schema = excluded.relation_schema,"
@@ -137,13 +147,40 @@ wh_slice_put(const WhSlice *slice)
 					 " state = excluded.state,"
 					 " row_count = excluded.row_count,"
 					 " size_bytes = excluded.size_bytes,"
-					 " content_hash = NULL,"
+					 " content_hash = excluded.content_hash,"
 					 " as_of = excluded.as_of,"
 					 " last_refresh = excluded.last_refresh,"
 					 " method = excluded.method,"
 					 " run_id = excluded.run_id,"
 					 " template_version = excluded.template_version",
 					 args, n);
+}
+
+/*
+ * Note that the source still has what is stored; see slice.h.
+ */
+void
+wh_slice_confirm(const WhSlice *slice)
+{
+	WhArg		args[8];
+
+	args[0] = wh_text(slice->template_name);
+	args[1] = wh_text(slice->tenant_name);
+	args[2] = wh_text(wh_period_kind_name(slice->period.kind));
+	args[3] = wh_date(slice->period.start);
+	args[4] = timestamptz_or_null(slice->last_refresh);
+	args[5] = wh_int8(slice->row_count);
+	args[6] = wh_text(slice->content_hash);
+	args[7] = timestamptz_or_null(slice->as_of);
+
+	(void) wh_ledger("UPDATE _wh.slices SET row_count = $6, content_hash = $7,"
+					 " as_of = $8"
+					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					 " AND period_kind OPERATOR(pg_catalog.=) $3"
+					 " AND period_start OPERATOR(pg_catalog.=) $4"
+					 " AND last_refresh OPERATOR(pg_catalog.=) $5",
+					 args, lengthof(args));
 }
 
 /*
@@ -236,6 +273,8 @@ read_slice(uint64 row)
 	WhSlice    *slice = (WhSlice *) palloc0(sizeof(WhSlice));
 	int			col = 1;
 	WhPeriodKind kind;
+	Datum		xmin;
+	bool		isnull;
 
 	slice->template_name = wh_col_text(row, col++);
 	slice->tenant_name = wh_col_text(row, col++);
@@ -251,6 +290,9 @@ read_slice(uint64 row)
 	slice->method = wh_col_text(row, col++);
 	slice->run_id = wh_col_int8(row, col++, 0);
 	slice->template_version = wh_col_int4(row, col++, 0);
+	slice->content_hash = wh_col_text(row, col++);
+	xmin = wh_col(row, col++, &isnull);
+	slice->written_by = DatumGetTransactionId(xmin);
 
 	return slice;
 }

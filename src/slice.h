@@ -24,6 +24,8 @@ typedef struct WhSlice
 	char	   *method;
 	int64		run_id;			/* 0: none */
 	int			template_version;
+	char	   *content_hash;	/* NULL: not known */
+	TransactionId written_by;	/* what wrote the row; not for wh_slice_put() */
 } WhSlice;
 
 /* Find the slice of exactly this period; NULL when there is none. */
@@ -40,8 +42,19 @@ extern WhSlice *wh_slice_covering(const char *template_name, const char *tenant,
  */
 extern List *wh_slices(const char *template_name, const char *tenant);
 
-/* Insert or replace the row of slice->period, as the installer. */
+/*
+ * Insert or replace the row of slice->period, as the installer.  Its writer is
+ * younger than whatever wrote the rows of the relation before, so that
+ * wh_check() can tell who came later.
+ */
 extern void wh_slice_put(const WhSlice *slice);
+
+/*
+ * Note that what is stored was found to be what the source had: row_count and
+ * content_hash, at as_of.  Nothing is noted when the row is no longer the one
+ * that was read (last_refresh).
+ */
+extern void wh_slice_confirm(const WhSlice *slice);
 
 /* Delete rows as the installer; returns how many.  NULL means all. */
 extern int64 wh_slices_forget(const char *template_name, const char *tenant);

@@ -48,7 +48,7 @@ static void show_activity(const WhClaim *claim);
 static bool run_claim(WhQueue *queue, int me, const WhClaim *claim);
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
 static void work(const WhUnit *unit, WhRun *run);
-static void log_failure(WhRun *run);
+static void log_failure(WhRun *run, const char *kind);
 static void begin(WhRole *caller);
 static void commit(const WhRole *caller);
 
@@ -211,7 +211,8 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 
 	unit->period = wh_period_day(claim->day);
 	unit->begun = claim->begun;
-	unit->rules.method = claim->method;
+	unit->purpose = claim->purpose;
+	unit->rules = claim->rules;
 	unit->rules.may_refill = true;
 
 	PG_TRY();
@@ -236,7 +237,7 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 
 	/* Should this fail too, the worker ends and the unit is lost. */
 	run->error = error;
-	log_failure(run);
+	log_failure(run, wh_purpose_kind(claim->purpose));
 	wh_queue_logged(queue, me, run->run_id);
 	MemoryContextSwitchTo(context);
 
@@ -282,7 +283,7 @@ work(const WhUnit *unit, WhRun *run)
  * tenant is gone.
  */
 static void
-log_failure(WhRun *run)
+log_failure(WhRun *run, const char *kind)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WhRole		caller;
@@ -290,7 +291,7 @@ log_failure(WhRun *run)
 	begin(&caller);
 	MemoryContextSwitchTo(context);
 	if (run->run_id == 0)
-		wh_run_start(run, "refresh");
+		wh_run_start(run, kind);
 	run->status = "failed";
 	wh_run_finish(run);
 	commit(&caller);
