@@ -374,7 +374,7 @@ show_progress(const Fetch *fetch)
  * Fill the template's placeholders in for one tenant and period.
  */
 char *
-wh_fetch_query(const WhTemplate *tmpl, 			   const WhTenant *tenant, const WhPeriod *period)
+wh_fetch_query(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period)
 {
 	WhPlaceholders values;
 

@@ -112,9 +112,9 @@ SELECT days.template_name,
        END AS reason
 FROM (
     SELECT p.template_name, p.tenant_name, p.freshness_target, p.version, p.frozen,
-           p.first_day OPERATOR(pg_catalog.+) day.n AS day,
+           p.first_day OPERATOR(pg_catalog.+) n.n AS day,
            pg_catalog.timezone(p.time_zone,
-               (p.first_day OPERATOR(pg_catalog.+) day.n OPERATOR(pg_catalog.+) 1)::timestamp) AS day_end
+               (p.first_day OPERATOR(pg_catalog.+) n.n OPERATOR(pg_catalog.+) 1)::timestamp) AS day_end
     FROM (
         SELECT q.template_name, q.tenant_name, q.freshness_target, q.time_zone, q.version, q.frozen,
                pg_catalog.timezone(q.time_zone, pg_catalog.now())::date AS today,
@@ -132,7 +132,7 @@ FROM (
         WHERE q.materialization OPERATOR(pg_catalog.=) 'daily'
         OFFSET 0) AS p
     CROSS JOIN LATERAL pg_catalog.generate_series(
-        0, p.today OPERATOR(pg_catalog.-) p.first_day) AS day(n)) AS days
+        0, p.today OPERATOR(pg_catalog.-) p.first_day) AS n) AS days
 LEFT JOIN LATERAL (
     SELECT last.*
     FROM (SELECT h.*
