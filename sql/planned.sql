@@ -2,9 +2,9 @@
 \set VERBOSITY default
 SELECT * FROM _wh.wh_doctor();
 \echo :SQLSTATE
-CALL _wh.run_rollup('foodlogstats');
+CALL _wh.run_maintenance();
 \echo :SQLSTATE
-SELECT _wh.create_combined_table_from_template_by_year('foodlogstats', 'tenant_a', 2023);
+SELECT _wh.replay(1);
 \echo :SQLSTATE
 
 -- Every public object has a comment.

@@ -117,7 +117,8 @@ SELECT given, pg_temp.try_options(given::jsonb) FROM (VALUES
     ('{"recheck_days": [2, 7]}'), ('{"recheck_days": [2, "7"]}'), ('{"recheck_days": 2}'),
     ('{"max_shrink": 0.25}'), ('{"max_shrink": 2}'), ('{"max_shrink": "0.5"}'),
     ('{"depends_on": ["other"]}'), ('{"depends_on": "other"}'),
-    ('{"storage_options": {"fillfactor": 90}}'), ('{"storage_options": "fillfactor=90"}'),
+    ('{"storage_options": {"fillfactor": 90}}'), ('{"storage_options": "fillfactor=90"}'), ('{"storage_options": {}}'),
+    ('{"storage_options": {"fillfactor": [90]}}'), ('{"storage_options": {".x": 1}}'), ('{"tablespace": "cold"}'), ('{"access_method": ""}'),
     ('{"daily_retention": "90 days"}'), ('{"archive": true}'),
     ('{"freshness_target": "26 hours"}'), ('{"freshness_target": "soon"}'), ('{"freshness_target": "-1 day"}'),
     ('{"freshness_target": "0"}'), ('{"freshness_target": 26}'), ('{"overlap": "1 h"}')) AS v (given);

@@ -175,7 +175,7 @@ is_newer(Relation rel, const WhSlice *slice)
 	writer = HeapTupleHeaderGetRawXmin(tuple->t_data);
 	ReleaseSysCache(tuple);
 
-	return TransactionIdFollows(last_writer(rel, writer), slice->written_by);
+	return TransactionIdFollowsOrEquals(last_writer(rel, writer), slice->written_by);
 }
 
 /*

@@ -207,7 +207,6 @@ range_condition(const WhTemplate *tmpl, const WhTenant *tenant,
 				const WhComparison *comparison, Relation rel)
 {
 	WhSpan		span = wh_period_span(&comparison->day, tenant->time_zone);
-	const char *column;
 	WhRange		range;
 
 	if (comparison->slice->period.kind == WH_DAY)
@@ -224,9 +223,5 @@ range_condition(const WhTemplate *tmpl, const WhTenant *tenant,
 				 errhint("SELECT _wh.alter_template(%s, time_column => ...);",
 						 quote_literal_cstr(tmpl->name))));
 
-	column = quote_identifier(tmpl->time_column);
-
-	return psprintf("q.%s OPERATOR(pg_catalog.>=) %s AND q.%s OPERATOR(pg_catalog.<) %s",
-					column, wh_range_literal(&range, range.lower),
-					column, wh_range_literal(&range, range.upper));
+	return wh_range_condition(&range, psprintf("q.%s", quote_identifier(tmpl->time_column)));
 }

@@ -60,6 +60,51 @@
 	table_beginscan_bm(rel, snapshot, 0, NULL)
 #endif
 
+/*
+ * What a range table entry may be used for stands in the entry itself before
+ * 16, in a list of the query since.  wh_read_as() lets an entry be read in
+ * another's name; wh_columns_read() tells which columns are read of one.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "parser/parse_relation.h"
+#endif
+#include "nodes/parsenodes.h"
+
+static inline void
+wh_read_as(Query * query, RangeTblEntry * rte, Oid role, Bitmapset * columns)
+{
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *entry = addRTEPermissionInfo(&query->rteperminfos, rte);
+#else
+	RangeTblEntry *entry = rte;
+#endif
+
+	entry->requiredPerms = ACL_SELECT;
+	entry->checkAsUser = role;
+	entry->selectedCols = columns;
+}
+
+static inline const Bitmapset *
+wh_columns_read(Query * query, RangeTblEntry * rte)
+{
+#if PG_VERSION_NUM >= 160000
+	return getRTEPermissionInfo(query->rteperminfos, rte)->selectedCols;
+#else
+	return rte->selectedCols;
+#endif
+}
+
+/* A foreign scan's path knows which quals it joins by since 17. */
+#if PG_VERSION_NUM >= 170000
+#define wh_foreign_path(root, rel, startup, total) \
+	create_foreignscan_path(root, rel, NULL, (rel)->rows, startup, total, \
+							NIL, (rel)->lateral_relids, NULL, NIL, NIL)
+#else
+#define wh_foreign_path(root, rel, startup, total) \
+	create_foreignscan_path(root, rel, NULL, (rel)->rows, startup, total, \
+							NIL, (rel)->lateral_relids, NULL, NIL)
+#endif
+
 /* Since 17 a background worker may connect as a role without LOGIN. */
 #define wh_worker_needs_login (PG_VERSION_NUM < 170000)
 #if PG_VERSION_NUM >= 170000

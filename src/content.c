@@ -70,18 +70,18 @@ wh_hasher(TupleDesc desc)
  * Count and hash one row.
  */
 void
-wh_content_row(WhHasher *hasher, TupleTableSlot *slot, WhContent *content)
+wh_content_row(WhHasher *hasher, const Datum *values, const bool *isnull,
+			   WhContent *content)
 {
 	uint64		sum = ROW_SALT;
 
-	slot_getallattrs(slot);
 	for (int i = 0; i < hasher->desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(hasher->desc, i);
 
-		if (slot->tts_isnull[i] || att->attisdropped)
+		if (isnull[i] || att->attisdropped)
 			continue;
-		sum += hash_value(hasher, att, slot->tts_values[i], hasher->seeds[i]);
+		sum += hash_value(hasher, att, values[i], hasher->seeds[i]);
 	}
 
 	/* Bind the values of a row to each other: they are summed once more. */
@@ -110,7 +110,8 @@ wh_content_of(Relation rel, const WhRange *range)
 	while ((slot = wh_range_scan_next(scan)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		wh_content_row(hasher, slot, &content);
+		slot_getallattrs(slot);
+		wh_content_row(hasher, slot->tts_values, slot->tts_isnull, &content);
 	}
 	wh_range_scan_end(scan);
 	PopActiveSnapshot();

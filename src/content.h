@@ -7,7 +7,6 @@
 #define WH_CONTENT_H
 
 #include "access/tupdesc.h"
-#include "executor/tuptable.h"
 #include "range.h"
 #include "utils/rel.h"
 
@@ -27,8 +26,8 @@ typedef struct WhHasher WhHasher;
 extern WhHasher *wh_hasher(TupleDesc desc);
 
 /* Count and hash one row, whose values may be toasted. */
-extern void wh_content_row(WhHasher *hasher, TupleTableSlot *slot,
-						   WhContent *content);
+extern void wh_content_row(WhHasher *hasher, const Datum *values,
+						   const bool *isnull, WhContent *content);
 
 /*
  * Read the stored rows of a relation in one pass, all of them or those of a

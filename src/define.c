@@ -21,8 +21,10 @@
 #include "conn.h"
 #include "describe.h"
 #include "gate.h"
+#include "matview.h"
 #include "published.h"
 #include "refresh.h"
+#include "retired.h"
 #include "schedule.h"
 #include "settings.h"
 #include "slice.h"
@@ -79,7 +81,6 @@ static void infer_columns(WhTemplate *tmpl, const char *sample_tenant);
 static WhTenant *choose_tenant(const WhTemplate *tmpl);
 static char *changed_settings(FunctionCallInfo fcinfo, const WhTemplate *tmpl);
 static void lock_slices(const WhTemplate *tmpl, List *slices);
-static void drop_relation(Oid relid);
 static void append_name(StringInfo list, const char *schema, const char *name);
 static char *definition_sql(const WhTemplate *tmpl);
 static void append_setting(StringInfo sql, Argument arg, const char *value);
@@ -200,7 +201,20 @@ wh_drop_template(PG_FUNCTION_ARGS)
 		append_name(drop_data ? &dropped : &kept,
 					slice->relation_schema, slice->relation_name);
 		if (drop_data && !dry_run)
-			drop_relation(relid);
+			wh_relation_drop(relid);
+	}
+
+	foreach(lc, wh_retired(name, NULL))
+	{
+		WhRetired  *retired = (WhRetired *) lfirst(lc);
+		Oid			relid = wh_retired_relid(retired);
+
+		append_name(&dropped, retired->relation_schema, retired->relation_name);
+		if (dry_run)
+			continue;
+		if (OidIsValid(relid))
+			wh_relation_drop(relid);
+		wh_retired_forget(retired);
 	}
 
 	if (!dry_run)
@@ -567,20 +581,6 @@ lock_slices(const WhTemplate *tmpl, List *slices)
 					 errdetail("Tenant \"%s\".", strVal(lfirst(lc))),
 					 errhint("Wait for the run that SELECT * FROM _wh.extract_runs WHERE status = 'extracting' shows, then try again.")));
 	}
-}
-
-/*
- * Drop a slice's relation; what others built on it makes this fail.
- */
-static void
-drop_relation(Oid relid)
-{
-	char	   *schema = get_namespace_name(get_rel_namespace(relid));
-
-	wh_ddl(psprintf("DROP %s %s",
-					get_rel_relkind(relid) == RELKIND_MATVIEW
-					? "MATERIALIZED VIEW" : "TABLE",
-					quote_qualified_identifier(schema, get_rel_name(relid))));
 }
 
 /*

@@ -57,8 +57,8 @@ struct WhDelta
 	Relation	rel;
 	TupleDesc	desc;
 	Snapshot	snapshot;
-	TableScanDesc scan;
-	TupleTableSlot *slot;		/* of the scan */
+	WhRangeScan *scan;
+	TupleTableSlot *slot;		/* of the scan; NULL at its end */
 	TupleTableSlot *probe;		/* of single rows */
 	HeapTuple	stored;			/* the row to meet next; NULL: none left */
 	HeapTuple	flat;			/* the same, flat; NULL: not made yet */
@@ -97,7 +97,7 @@ static void end(WhDelta *delta);
  * Begin; see delta.h.
  */
 WhDelta *
-wh_delta_begin(Relation rel, int64 many)
+wh_delta_begin(Relation rel, const WhRange *range, int64 many)
 {
 	WhDelta    *delta = (WhDelta *) palloc0(sizeof(WhDelta));
 
@@ -120,10 +120,8 @@ wh_delta_begin(Relation rel, int64 many)
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
 	delta->snapshot = GetActiveSnapshot();
-	delta->slot = table_slot_create(rel, NULL);
 	delta->probe = table_slot_create(rel, NULL);
-	delta->scan = table_beginscan_strat(rel, delta->snapshot, 0, NULL,
-										true, false);
+	delta->scan = wh_range_scan_begin(rel, delta->snapshot, range);
 	advance(delta);
 
 	return delta;
@@ -282,12 +280,12 @@ wh_delta_give_up(WhDelta *delta, Tuplestorestate *spool)
 	dlist_head_node(&delta->stored_rows);
 	dlist_iter	iter;
 
-	table_rescan(delta->scan, NULL);
+	wh_range_scan_again(delta->scan);
 	for (int64 i = 0; i < delta->passed; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!table_scan_getnextslot(delta->scan, ForwardScanDirection,
-									delta->slot))
+		delta->slot = wh_range_scan_next(delta->scan);
+		if (delta->slot == NULL)
 			elog(ERROR, "stored rows ended before their second scan");
 		if (node != NULL &&
 			ItemPointerEquals(&delta->slot->tts_tid,
@@ -333,9 +331,9 @@ advance(WhDelta *delta)
 		MemoryContextReset(delta->flats);
 
 	delta->flat = NULL;
-	delta->stored = table_scan_getnextslot(delta->scan, ForwardScanDirection,
-										   delta->slot) ?
-		ExecFetchSlotHeapTuple(delta->slot, false, NULL) : NULL;
+	delta->slot = wh_range_scan_next(delta->scan);
+	delta->stored = delta->slot == NULL ? NULL :
+		ExecFetchSlotHeapTuple(delta->slot, false, NULL);
 }
 
 /*
@@ -525,8 +523,7 @@ insert_arrived(WhDelta *delta)
 static void
 end(WhDelta *delta)
 {
-	table_endscan(delta->scan);
-	ExecDropSingleTupleTableSlot(delta->slot);
+	wh_range_scan_end(delta->scan);
 	ExecDropSingleTupleTableSlot(delta->probe);
 	PopActiveSnapshot();
 	CommandCounterIncrement();

@@ -6,6 +6,7 @@
 #define WH_DELTA_H
 
 #include "executor/tuptable.h"
+#include "range.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
@@ -28,10 +29,11 @@ typedef struct WhDeltaCounts
 
 /*
  * Begin in CurrentMemoryContext, with a snapshot taken now.  The caller holds
- * RowExclusiveLock and has seen that the relation is ours and populated.
- * More than "many" unmatched rows are WH_DELTA_MANY_ROWS.
+ * RowExclusiveLock and has seen that the relation is ours and populated.  With
+ * a range, only its rows are compared and those that arrive lie in it.  More
+ * than "many" unmatched rows are WH_DELTA_MANY_ROWS.
  */
-extern WhDelta *wh_delta_begin(Relation rel, int64 many);
+extern WhDelta *wh_delta_begin(Relation rel, const WhRange *range, int64 many);
 
 /* Take one row that arrived; it is copied where it is kept. */
 extern void wh_delta_row(WhDelta *delta, Datum *values, bool *isnull);
@@ -62,7 +64,8 @@ extern void wh_delta_apply(WhDelta *delta, WhDeltaCounts *counts);
 
 /*
  * End without applying: hand over all rows that arrived so far, of which those
- * found equal come from the relation.  Not after wh_delta_make_room().
+ * found equal come from the relation.  Not with a range, nor after
+ * wh_delta_make_room().
  */
 extern void wh_delta_give_up(WhDelta *delta, Tuplestorestate *spool);
 

@@ -21,6 +21,7 @@
 #include "dispatch.h"
 #include "guc.h"
 #include "pool.h"
+#include "rollup.h"
 #include "settings.h"
 #include "spi.h"
 #include "worker.h"
@@ -45,6 +46,7 @@ static void run_here(Dispatch *dispatch, const WhOutcome *outcomes);
 static List *waiting_units(const Dispatch *dispatch, const WhOutcome *outcomes);
 static void deliver(Dispatch *dispatch, const WhRun *run);
 static void deliver_outcome(Dispatch *dispatch, const WhOutcome *outcome);
+static void run_inside(const WhUnit *unit, WhRun *run);
 static void run_committed(const WhUnit *unit, WhRun *run);
 static void begin(WhRole *caller);
 static void end(const WhRole *caller);
@@ -79,7 +81,7 @@ wh_run_units(const List *units, const WhRunOptions *options,
 static bool
 may_use_workers(const Dispatch *dispatch)
 {
-	return list_length(dispatch->units) > 1 &&
+	return list_length(dispatch->units) > (dispatch->options->even_one ? 0 : 1) &&
 		dispatch->options->parallel > 0 && wh_max_workers > 0 &&
 		!dispatch->options->consistent &&
 		!wh_in_worker() && !RecoveryInProgress() && !IsInParallelMode() &&
@@ -225,7 +227,7 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 			if (options->commits)
 				run_committed(unit, &run);
 			else
-				wh_unit_run(unit, &run);
+				run_inside(unit, &run);
 			MemoryContextSwitchTo(context);
 			dispatch->stopped = options->stop_on_failure && run.error != NULL;
 			deliver(dispatch, &run);
@@ -293,6 +295,23 @@ deliver_outcome(Dispatch *dispatch, const WhOutcome *outcome)
 }
 
 /*
+ * Run one unit in the caller's transaction.
+ */
+static void
+run_inside(const WhUnit *unit, WhRun *run)
+{
+	WhTidy		tidy;
+
+	wh_unit_run(unit, run);
+	if (!unit->rollup)
+		return;
+
+	wh_tidy_begin(&tidy, unit->tmpl->name, unit->tenant->name, false);
+	while (wh_tidy_step(&tidy))
+		CHECK_FOR_INTERRUPTS();
+}
+
+/*
  * Run one unit in transactions of its own.
  */
 static void
@@ -309,6 +328,36 @@ run_committed(const WhUnit *unit, WhRun *run)
 	wh_unit_work(unit, run);
 	end(&caller);
 	SPI_commit();
+
+	if (unit->rollup)
+		wh_tidy_committed(unit->tmpl->name, unit->tenant->name);
+}
+
+/*
+ * Drop what roll-ups have put out of use; see dispatch.h.
+ */
+void
+wh_tidy_committed(const char *template_name, const char *tenant)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhTidy		tidy;
+	WhRole		caller;
+	bool		more;
+
+	begin(&caller);
+	MemoryContextSwitchTo(context);
+	wh_tidy_begin(&tidy, template_name, tenant, true);
+	end(&caller);
+
+	do
+	{
+		begin(&caller);
+		MemoryContextSwitchTo(context);
+		more = wh_tidy_step(&tidy);
+		end(&caller);
+		SPI_commit();
+	} while (more);
+	MemoryContextSwitchTo(context);
 }
 
 /*

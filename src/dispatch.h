@@ -15,6 +15,7 @@ typedef struct WhRunOptions
 	bool		stop_on_failure;	/* let no further unit start */
 	bool		commits;		/* what runs here commits unit by unit */
 	bool		consistent;		/* one snapshot for each tenant and day */
+	bool		even_one;		/* a worker is wanted for a single unit, too */
 } WhRunOptions;
 
 /*
@@ -42,5 +43,11 @@ typedef void (*WhOnResult) (void *arg, const WhUnit *unit, const WhRun *run);
  */
 extern List *wh_run_units(const List *units, const WhRunOptions *options,
 						  WhOnResult on_result, void *arg);
+
+/*
+ * Drop what roll-ups of a template and tenant have put out of use, a few
+ * relations at a time, each step committed; as run_refresh() runs.
+ */
+extern void wh_tidy_committed(const char *template_name, const char *tenant);
 
 #endif							/* WH_DISPATCH_H */

@@ -33,8 +33,10 @@
 #include "gate.h"
 #include "names.h"
 #include "pool.h"
+#include "range.h"
 #include "session.h"
 #include "settings.h"
+#include "slice.h"
 
 /*
  * The batch context is reset after so many rows or bytes, which usually fit
@@ -60,9 +62,8 @@ typedef struct Fetch
 	bool		prove;
 	const WhRowSink *sink;
 	MemoryContext caller;		/* what it saw is told in there */
-	int			time_attnum;	/* 0: rows are not checked against the period */
-	Oid			time_type;
-	WhSpan		span;			/* bounds in the time column's own type */
+	bool		ranged;			/* rows are checked against the period */
+	WhRange		range;
 	int64		rows;
 	int64		bytes;
 	int64		batch_rows;
@@ -146,6 +147,7 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
 	check_column_list(tmpl, tenant, store.desc, whole, day);
 
 	wh_fetch(tmpl, tenant, &period, false, &sink, &fetched);
+	wh_slice_admit(tmpl, tenant->name, &period, tenant->time_zone);
 	wh_role_leave(&save);
 
 	return (Datum) 0;
@@ -421,41 +423,19 @@ copy_sql(const char *query, TupleDesc columns, const WhRemoteColumns *remote)
 }
 
 /*
- * Find the column and the bounds that rows are checked against: days for a
- * date, the tenant's wall clock for a timestamp, instants for a timestamptz.
+ * Find the column and the bounds that rows are checked against.
  */
 static void
 set_time_check(Fetch *fetch)
 {
-	const WhTemplate *tmpl = fetch->tmpl;
-	const WhPeriod *period = fetch->period;
+	WhSpan		span;
 
-	if (tmpl->time_column == NULL || period->kind == WH_WHOLE)
+	if (fetch->period->kind == WH_WHOLE)
 		return;
 
-	fetch->time_attnum = SPI_fnumber(tmpl->columns, tmpl->time_column);
-	if (fetch->time_attnum <= 0)
-		elog(ERROR, "time column \"%s\" is not declared", tmpl->time_column);
-	fetch->time_type = TupleDescAttr(tmpl->columns,
-									 fetch->time_attnum - 1)->atttypid;
-
-	switch (fetch->time_type)
-	{
-		case DATEOID:
-			fetch->span.start = period->start;
-			fetch->span.end = period->end;
-			break;
-		case TIMESTAMPOID:
-			fetch->span.start = period->start * USECS_PER_DAY;
-			fetch->span.end = period->end * USECS_PER_DAY;
-			break;
-		case TIMESTAMPTZOID:
-			fetch->span = wh_period_span(period, fetch->tenant->time_zone);
-			break;
-		default:
-			elog(ERROR, "time column \"%s\" has type %u", tmpl->time_column,
-				 fetch->time_type);
-	}
+	span = wh_period_span(fetch->period, fetch->tenant->time_zone);
+	fetch->ranged = wh_range_of(fetch->tmpl->columns, fetch->tmpl->time_column,
+								fetch->period, &span, &fetch->range);
 }
 
 /*
@@ -572,23 +552,16 @@ check_row(Fetch *fetch, const Datum *values, const bool *isnull)
 	fetch->rows++;
 	if (max_rows > 0 && fetch->rows > max_rows)
 		raise_over_cap(fetch, "rows", max_rows, "max_rows");
-	if (fetch->time_attnum > 0 && !in_period(fetch, values, isnull))
+	if (fetch->ranged && !in_period(fetch, values, isnull))
 		raise_outside(fetch, isnull);
 }
 
 static bool
 in_period(const Fetch *fetch, const Datum *values, const bool *isnull)
 {
-	Datum		value = values[fetch->time_attnum - 1];
-	int64		at;
+	int			i = fetch->range.attnum - 1;
 
-	if (isnull[fetch->time_attnum - 1])
-		return false;
-
-	at = fetch->time_type == DATEOID ?
-		DatumGetDateADT(value) : DatumGetTimestampTz(value);
-
-	return at >= fetch->span.start && at < fetch->span.end;
+	return wh_range_holds(&fetch->range, values[i], isnull[i]);
 }
 
 /*
@@ -608,7 +581,7 @@ raise_outside(const Fetch *fetch, const bool *isnull)
 			 errmsg("row lies outside its %s", wh_period_kind_name(fetch->period->kind)),
 			 errdetail("%s\nRow %lld, column \"%s\"%s.", fetch->subject,
 					   (long long) fetch->rows, tmpl->time_column,
-					   isnull[fetch->time_attnum - 1] ? " is null" : ""),
+					   isnull[fetch->range.attnum - 1] ? " is null" : ""),
 			 elsewhere ?
 			 errhint("Filter by {DAY_START} and {DAY_END}: this tenant's days are those of time zone \"%s\", not UTC's.",
 					 fetch->tenant->time_zone) :

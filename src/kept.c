@@ -60,7 +60,8 @@ wh_kept(Oid relid, TupleDesc successor)
 						 " WHERE t.attrelid = $1 AND t.attname = ANY ($2)"
 						 " UNION ALL SELECT pg_catalog.format("
 						 "'COMMENT ON %s %s IS %L', CASE c.relkind"
-						 " WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END,"
+						 " WHEN 'm' THEN 'MATERIALIZED VIEW'"
+						 " WHEN 'r' THEN 'TABLE' ELSE 'VIEW' END,"
 						 " $1::pg_catalog.regclass, d.description)"
 						 " FROM pg_catalog.pg_description d"
 						 " JOIN pg_catalog.pg_class c ON c.oid = d.objoid"
@@ -142,6 +143,9 @@ wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 						 " ON r.oid = d.objid AND d.classid = " PG_REWRITE
 						 " WHERE c.oid = $1"
 						 " AND (r.oid IS NULL OR r.ev_class NOT IN ($1, $2))"
+						 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k"
+						 " WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass"
+						 " AND k.oid = d.objid AND k.conrelid = c.oid)"
 						 " HAVING pg_catalog.count(*) > 0",
 						 args, lengthof(args));
 	if (dependents == NIL)

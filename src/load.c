@@ -173,12 +173,16 @@ wh_load_check_shrink(const WhTemplate *tmpl, const WhTenant *tenant,
  * Compare what is stored with what the source has; see load.h.
  */
 void
-wh_load_prove(Relation rel, const char *condition, const WhTemplate *tmpl,
+wh_load_prove(Relation rel, const WhRange *range, const WhTemplate *tmpl,
 			  const WhTenant *tenant, const WhPeriod *period,
 			  const WhFetched *fetched)
 {
+	char	   *condition = NULL;
 	WhTally		stored;
 
+	if (range != NULL)
+		condition = wh_range_condition(range, psprintf("q.%s",
+													   quote_identifier(tmpl->time_column)));
 	wh_tally_stored(quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 											   RelationGetRelationName(rel)),
 					RelationGetDescr(rel), condition, tmpl->columns, &stored);
@@ -257,8 +261,8 @@ start(Load *load)
 		loaded->method = WH_DELTA;
 		loaded->reason = rules->method == WH_DELTA ? "asked for" : "rows were stored";
 		load->may_go_over = rules->may_refill && !rules->prove &&
-			rules->method == WH_CHOOSE;
-		load->delta = wh_delta_begin(load->rel, load->may_go_over ?
+			rules->method == WH_CHOOSE && rules->range == NULL;
+		load->delta = wh_delta_begin(load->rel, rules->range, load->may_go_over ?
 									 Max(FEW_ROWS, load->stored * MANY_ROWS_PERCENT / 100) :
 									 PG_INT64_MAX);
 	}
@@ -354,7 +358,7 @@ apply_as_delta(Load *load)
 	load->loaded->method = WH_DELTA;
 	load->loaded->reason = "others left no moment for the lock of a refill";
 	load->may_go_over = false;
-	load->delta = wh_delta_begin(load->rel, PG_INT64_MAX);
+	load->delta = wh_delta_begin(load->rel, NULL, PG_INT64_MAX);
 
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(load->rel),
 									&TTSOpsMinimalTuple);

@@ -25,6 +25,8 @@ typedef struct WhLoadRules
 								 * locked out until then */
 	bool		prove;			/* what is stored must be what the source has */
 	bool		accept_shrink;	/* a closed day may lose its rows */
+	const WhRange *range;		/* the part of the relation that the rows
+								 * belong to; NULL: all of it */
 } WhLoadRules;
 
 typedef struct WhLoaded
@@ -69,10 +71,10 @@ extern void wh_load_check_shrink(const WhTemplate *tmpl, const WhTenant *tenant,
 								 const WhFetched *fetched);
 
 /*
- * Throw 22000 unless the relation has the rows that the source had in the
- * reading snapshot; "condition" picks them (NULL: all).
+ * Throw 22000 unless the relation, or the range of it (NULL: all), has the rows
+ * that the source had in the reading snapshot.
  */
-extern void wh_load_prove(Relation rel, const char *condition,
+extern void wh_load_prove(Relation rel, const WhRange *range,
 						  const WhTemplate *tmpl, const WhTenant *tenant,
 						  const WhPeriod *period, const WhFetched *fetched);
 

@@ -9,12 +9,14 @@
  */
 #include "postgres.h"
 
+#include "access/twophase.h"
 #include "catalog/namespace.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -82,15 +84,27 @@ wh_lock_key(const char *ledger, const char *key, const char *what)
 double
 wh_lock_relation(Oid relid, const char *what)
 {
+	return wh_lock_relation_in(relid, AccessExclusiveLock, what);
+}
+
+double
+wh_lock_relation_in(Oid relid, LOCKMODE mode, const char *what)
+{
 	Patience	patience;
 
 	begin(&patience, what,
 		  psprintf("relation = %s::regclass",
 				   quote_literal_cstr(relation_name(relid))));
-	while (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+	while (!ConditionalLockRelationOid(relid, mode))
 		pause_or_give_up(&patience);
 
 	return elapsed_ms(&patience);
+}
+
+bool
+wh_lock_relation_try(Oid relid)
+{
+	return ConditionalLockRelationOid(relid, AccessExclusiveLock);
 }
 
 /*
@@ -114,6 +128,12 @@ wh_lock_relations(List *relids, double *ms)
 	*ms = elapsed_ms(&patience);
 
 	return locked;
+}
+
+int64
+wh_lock_capacity(void)
+{
+	return (int64) max_locks_per_xact * (MaxBackends + max_prepared_xacts);
 }
 
 /*

@@ -7,6 +7,7 @@
 #define WH_LOCK_H
 
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 
 /*
  * Take the object lock of "key" in a ledger table of _wh until the end of the
@@ -23,12 +24,21 @@ extern bool wh_lock_key_try(const char *ledger, const char *key);
 extern double wh_lock_key(const char *ledger, const char *key, const char *what);
 extern double wh_lock_relation(Oid relid, const char *what);
 
+/* The same for a weaker lock on a relation. */
+extern double wh_lock_relation_in(Oid relid, LOCKMODE mode, const char *what);
+
+/* Try once for AccessExclusiveLock; false when somebody else has the relation in use. */
+extern bool wh_lock_relation_try(Oid relid);
+
 /*
  * The same for several relations at once, by OID, of which the first is under
  * ExclusiveLock already; false when lock_deadline has passed, or others queue
  * for that one.  "ms" says how long it took either way.
  */
 extern bool wh_lock_relations(List *relids, double *ms);
+
+/* How many locks the server has room for, all sessions together. */
+extern int64 wh_lock_capacity(void);
 
 /*
  * Bound the locks that DDL takes by itself: lock_timeout is lock_deadline

@@ -147,6 +147,17 @@ wh_relation_bytes(Oid relid)
 											 ObjectIdGetDatum(relid)));
 }
 
+void
+wh_relation_drop(Oid relid)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+
+	wh_ddl(psprintf("DROP %s %s",
+					get_rel_relkind(relid) == RELKIND_MATVIEW
+					? "MATERIALIZED VIEW" : "TABLE",
+					quote_qualified_identifier(schema, get_rel_name(relid))));
+}
+
 /*
  * Is the tenant's schema there?  Throw 42710 when it is not the owner's.
  */

@@ -41,4 +41,7 @@ extern char *wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,
 
 extern int64 wh_relation_bytes(Oid relid);	/* heap, toast and indexes */
 
+/* Drop a slice's relation; 2BP01 when people built on it. */
+extern void wh_relation_drop(Oid relid);
+
 #endif							/* WH_MATVIEW_H */

@@ -30,6 +30,7 @@
 #include "matview.h"
 #include "names.h"
 #include "published.h"
+#include "retired.h"
 #include "schedule.h"
 #include "secret.h"
 #include "settings.h"
@@ -64,7 +65,8 @@ enum
 /* What drop_tenant() finds, and reports as jsonb. */
 typedef struct Leftovers
 {
-	List	   *relids;			/* materialized views to drop */
+	List	   *relids;			/* to drop */
+	List	   *retired;		/* of WhRetired *, which always go */
 	bool		with_schema;	/* nothing else is in the schema */
 	List	   *dropped;		/* of char *, qualified names */
 	List	   *kept;
@@ -462,6 +464,10 @@ rename_rows(const WhTenant *tenant, const char *new_name, const char *new_schema
 		" relation_schema = CASE relation_schema WHEN $3 THEN $4 ELSE relation_schema END"
 		" WHERE tenant_name = $1",
 
+		"UPDATE _wh.retired_relations SET tenant_name = $2,"
+		" relation_schema = CASE relation_schema WHEN $3 THEN $4 ELSE relation_schema END"
+		" WHERE tenant_name = $1",
+
 		"UPDATE _wh.published_views SET tenant_name = $2,"
 		" view_schema = CASE view_schema WHEN $3 THEN $4 ELSE view_schema END"
 		" WHERE tenant_name = $1",
@@ -518,7 +524,8 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 			continue;
 		seen = lappend_oid(seen, relid);
 
-		if (drop_data && get_rel_relkind(relid) == RELKIND_MATVIEW &&
+		if (drop_data && get_rel_relkind(relid) ==
+			(strcmp(slice->state, "rolled_up") == 0 ? RELKIND_RELATION : RELKIND_MATVIEW) &&
 			wh_class_ownercheck(relid, GetUserId()))
 		{
 			leftovers->relids = lappend_oid(leftovers->relids, relid);
@@ -527,6 +534,18 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 		}
 		else
 			leftovers->kept = lappend(leftovers->kept, name);
+	}
+
+	leftovers->retired = wh_retired(NULL, tenant->name);
+	foreach(lc, leftovers->retired)
+	{
+		const WhRetired *retired = (const WhRetired *) lfirst(lc);
+
+		leftovers->dropped =
+			lappend(leftovers->dropped,
+					quote_qualified_identifier(retired->relation_schema,
+											   retired->relation_name));
+		names = lappend(names, retired->relation_name);
 	}
 
 	if (!OidIsValid(nspid))
@@ -587,12 +606,14 @@ drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers)
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
 	foreach(lc, leftovers->relids)
+		wh_relation_drop(lfirst_oid(lc));
+	foreach(lc, leftovers->retired)
 	{
-		Oid			relid = lfirst_oid(lc);
+		const WhRetired *retired = (const WhRetired *) lfirst(lc);
 
-		wh_ddl(psprintf("DROP MATERIALIZED VIEW %s",
-						quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-												   get_rel_name(relid))));
+		if (OidIsValid(wh_retired_relid(retired)))
+			wh_relation_drop(wh_retired_relid(retired));
+		wh_retired_forget(retired);
 	}
 	if (leftovers->with_schema)
 		wh_ddl(psprintf("DROP SCHEMA %s", quote_identifier(tenant->schema)));

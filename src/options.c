@@ -11,6 +11,7 @@
 
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
 #include "options.h"
@@ -31,7 +32,7 @@ typedef enum Shape
 	SHAPE_INTERVAL,				/* "26 hours": longer than nothing */
 	SHAPE_STRING,				/* not empty; names too */
 	SHAPE_STRINGS,
-	SHAPE_OBJECT,
+	SHAPE_PARAMETERS,			/* object of storage parameters */
 	SHAPE_CONFLICT,				/* "update" or "nothing" */
 	SHAPE_LAYOUT				/* "union" or "expand" */
 } Shape;
@@ -44,12 +45,12 @@ typedef struct Option
 } Option;
 
 static const Option known[] = {
-	{"access_method", SHAPE_STRING, false},
-	{"after_create", SHAPE_STRING, false},
+	{"access_method", SHAPE_STRING, true},
+	{"after_create", SHAPE_STRING, true},
 	{"archive", SHAPE_BOOLEAN, false},
 	{"archive_required", SHAPE_BOOLEAN, false},
 	{"archive_retention", SHAPE_INTERVAL, false},
-	{"daily_retention", SHAPE_INTERVAL, false},
+	{"daily_retention", SHAPE_INTERVAL, true},
 	{"daily_tablespace", SHAPE_STRING, true},
 	{"depends_on", SHAPE_STRINGS, false},
 	{"freshness_target", SHAPE_INTERVAL, true},
@@ -58,15 +59,15 @@ static const Option known[] = {
 	{"max_field_bytes", SHAPE_COUNT, true},
 	{"max_rows", SHAPE_COUNT, true},
 	{"max_shrink", SHAPE_FRACTION, true},
-	{"monthly_retention", SHAPE_INTERVAL, false},
+	{"monthly_retention", SHAPE_INTERVAL, true},
 	{"on_conflict", SHAPE_CONFLICT, false},
 	{"overlap", SHAPE_INTERVAL, false},
 	{"public_view", SHAPE_BOOLEAN, true},
 	{"recheck_days", SHAPE_COUNTS, true},
 	{"shrink_min_rows", SHAPE_COUNT, true},
 	{"start_date", SHAPE_DATE, true},
-	{"storage_options", SHAPE_OBJECT, false},
-	{"tablespace", SHAPE_STRING, false},
+	{"storage_options", SHAPE_PARAMETERS, true},
+	{"tablespace", SHAPE_STRING, true},
 	{"view_layout", SHAPE_LAYOUT, true},
 };
 
@@ -79,7 +80,7 @@ static const char *const shape_hints[] = {
 	[SHAPE_INTERVAL] = "Give an interval such as \"26 hours\".",
 	[SHAPE_STRING] = "Give a string.",
 	[SHAPE_STRINGS] = "Give an array of strings.",
-	[SHAPE_OBJECT] = "Give an object.",
+	[SHAPE_PARAMETERS] = "Give an object of storage parameters such as {\"fillfactor\": 100, \"toast.autovacuum_enabled\": false}.",
 	[SHAPE_CONFLICT] = "Give \"update\" or \"nothing\".",
 	[SHAPE_LAYOUT] = "Give \"union\" or \"expand\".",
 };
@@ -94,7 +95,11 @@ static bool is_fraction(JsonbValue *value);
 static bool is_string(JsonbValue *value, const char *wanted);
 static bool is_interval(JsonbValue *value);
 static bool parse_date(JsonbValue *value, DateADT *date);
+static char *storage_parameters(JsonbValue *value);
+static bool append_parameter(StringInfo sql, JsonbValue *key, JsonbValue *value);
 static JsonbValue *get(Jsonb *json, const char *name);
+static char *get_string(Jsonb *json, const char *name);
+static Interval *get_interval(Jsonb *json, const char *name);
 static bool get_bool(Jsonb *json, const char *name, bool if_missing);
 static int64 get_count(Jsonb *json, const char *name, int64 if_missing);
 static double get_fraction(Jsonb *json, const char *name, double if_missing);
@@ -145,9 +150,15 @@ wh_options_read(Jsonb *json, WhOptions *options)
 										 DEFAULT_SHRINK_MIN_ROWS);
 	options->recheck_days = get_recheck_days(json);
 
-	found = get(json, "daily_tablespace");
-	options->daily_tablespace = found == NULL ? NULL :
-		pnstrdup(found->val.string.val, found->val.string.len);
+	options->daily_tablespace = get_string(json, "daily_tablespace");
+	options->tablespace = get_string(json, "tablespace");
+	options->access_method = get_string(json, "access_method");
+	options->after_create = get_string(json, "after_create");
+	options->daily_retention = get_interval(json, "daily_retention");
+	options->monthly_retention = get_interval(json, "monthly_retention");
+
+	found = get(json, "storage_options");
+	options->storage_options = found == NULL ? "" : storage_parameters(found);
 }
 
 static void
@@ -224,9 +235,8 @@ has_shape(JsonbValue *value, Shape shape)
 			return value->type == jbvString && value->val.string.len > 0;
 		case SHAPE_STRINGS:
 			return has_elements(value, SHAPE_STRING);
-		case SHAPE_OBJECT:
-			return value->type == jbvBinary &&
-				JsonContainerIsObject(value->val.binary.data);
+		case SHAPE_PARAMETERS:
+			return storage_parameters(value) != NULL;
 		case SHAPE_CONFLICT:
 			return is_string(value, "update") || is_string(value, "nothing");
 		case SHAPE_LAYOUT:
@@ -356,10 +366,101 @@ parse_date(JsonbValue *value, DateADT *date)
 	return true;
 }
 
+/*
+ * Write an object of storage parameters as SQL has them in WITH (...); NULL
+ * when it is none.  Which parameters there are is the access method's to say.
+ */
+static char *
+storage_parameters(JsonbValue *value)
+{
+	JsonbIterator *it;
+	JsonbValue	key;
+	JsonbValue	parameter;
+	StringInfoData sql;
+
+	if (value->type != jbvBinary ||
+		!JsonContainerIsObject(value->val.binary.data))
+		return NULL;
+
+	initStringInfo(&sql);
+	it = JsonbIteratorInit(value->val.binary.data);
+	(void) JsonbIteratorNext(&it, &key, false);
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
+	{
+		(void) JsonbIteratorNext(&it, &parameter, true);
+		if (sql.len > 0)
+			appendStringInfoString(&sql, ", ");
+		if (!append_parameter(&sql, &key, &parameter))
+			return NULL;
+	}
+
+	return sql.data;
+}
+
+/*
+ * Append one parameter; its name may have a namespace in front.  False when it
+ * cannot be one.
+ */
+static bool
+append_parameter(StringInfo sql, JsonbValue *key, JsonbValue *value)
+{
+	char	   *name = pnstrdup(key->val.string.val, key->val.string.len);
+	char	   *dot = strchr(name, '.');
+
+	if (dot == name)
+		return false;
+	if (dot != NULL)
+	{
+		*dot = '\0';
+		appendStringInfo(sql, "%s.", quote_identifier(name));
+		name = dot + 1;
+	}
+	if (*name == '\0')
+		return false;
+	appendStringInfo(sql, "%s = ", quote_identifier(name));
+
+	switch (value->type)
+	{
+		case jbvBool:
+			appendStringInfoString(sql, value->val.boolean ? "'true'" : "'false'");
+			return true;
+		case jbvNumeric:
+			appendStringInfo(sql, "'%s'", numeric_normalize(value->val.numeric));
+			return true;
+		case jbvString:
+			appendStringInfoString(sql,
+								   quote_literal_cstr(pnstrdup(value->val.string.val,
+															   value->val.string.len)));
+			return true;
+		default:
+			return false;
+	}
+}
+
 static JsonbValue *
 get(Jsonb *json, const char *name)
 {
 	return getKeyJsonValueFromContainer(&json->root, name, strlen(name), NULL);
+}
+
+static char *
+get_string(Jsonb *json, const char *name)
+{
+	JsonbValue *value = get(json, name);
+
+	return value == NULL ? NULL :
+		pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+static Interval *
+get_interval(Jsonb *json, const char *name)
+{
+	char	   *text = get_string(json, name);
+
+	return text == NULL ? NULL :
+		DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text),
+											  ObjectIdGetDatum(InvalidOid),
+											  Int32GetDatum(-1)));
 }
 
 static bool

@@ -8,6 +8,7 @@
 #include "nodes/pg_list.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 /* What the options say, with their defaults. */
 typedef struct WhOptions
@@ -23,6 +24,14 @@ typedef struct WhOptions
 	int64		shrink_min_rows;	/* a smaller day may lose any part */
 	List	   *recheck_days;	/* of int, ascending: ages of closed days */
 	char	   *daily_tablespace;	/* NULL: the default */
+
+	/* Of month and year tables; NULL: the default, or not at all. */
+	char	   *tablespace;
+	char	   *access_method;
+	const char *storage_options;	/* as SQL has them in WITH (...), or "" */
+	char	   *after_create;	/* function called with the new table */
+	Interval   *daily_retention;	/* older days go into months */
+	Interval   *monthly_retention;	/* older months go into years */
 } WhOptions;
 
 /*

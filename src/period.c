@@ -110,6 +110,18 @@ wh_date_text(DateADT day)
 }
 
 /*
+ * Name a period as people do.
+ */
+char *
+wh_period_text(const WhPeriod *period)
+{
+	static const int lengths[] = {[WH_DAY] = 10,[WH_MONTH] = 7,[WH_YEAR] = 4,[WH_WHOLE] = 0};
+
+	return psprintf("%s %.*s", kind_names[period->kind], lengths[period->kind],
+					wh_date_text(period->start));
+}
+
+/*
  * Write an instant as a typed literal in UTC that a remote planner can
  * compare with a plain index, whatever either session's settings.
  */

@@ -41,6 +41,7 @@ extern WhPeriodKind wh_period_kind_parse(const char *name);
 extern WhSpan wh_period_span(const WhPeriod *period, const char *time_zone);
 
 extern char *wh_date_text(DateADT day); /* "2001-01-31", whatever DateStyle */
+extern char *wh_period_text(const WhPeriod *period);	/* "month 2001-01" */
 extern char *wh_timestamptz_literal(TimestampTz at);	/* '2001-01-31
 														 * 00:00:00+00'::pg_catalog.timestamptz */
 extern DateADT wh_date_at(TimestampTz at, const char *time_zone);	/* that zone's day */

@@ -54,7 +54,9 @@ typedef struct Unit
 {
 	int			pair;
 	int			next;			/* of the same pair, or NOBODY */
-	DateADT		day;
+	WhPeriod	period;
+	bool		rollup;
+	bool		allow_gaps;
 	bool		begun;
 	WhPurpose	purpose;
 	WhLoadRules rules;
@@ -311,7 +313,9 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		claim->unit = worker->unit;
 		claim->template_name = pair->template_name;
 		claim->tenant_name = TENANTS(queue)[pair->tenant].name;
-		claim->day = unit->day;
+		claim->period = unit->period;
+		claim->rollup = unit->rollup;
+		claim->allow_gaps = unit->allow_gaps;
 		claim->begun = unit->begun;
 		claim->purpose = unit->purpose;
 		claim->rules = unit->rules;
@@ -425,7 +429,9 @@ gather(Draft *draft, const List *units)
 		pair = pair_index(draft, given, pair);
 		unit->pair = pair;
 		unit->next = NOBODY;
-		unit->day = given->period.start;
+		unit->period = given->period;
+		unit->rollup = given->rollup;
+		unit->allow_gaps = given->allow_gaps;
 		unit->begun = given->begun;
 		unit->purpose = given->purpose;
 		unit->rules = given->rules;

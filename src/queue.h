@@ -10,7 +10,6 @@
 #include "refresh.h"
 #include "storage/dsm.h"
 #include "storage/shm_mq.h"
-#include "utils/date.h"
 
 typedef struct WhQueue WhQueue;
 
@@ -35,7 +34,9 @@ typedef struct WhClaim
 	int			unit;			/* position in the call's list */
 	const char *template_name;
 	const char *tenant_name;
-	DateADT		day;
+	WhPeriod	period;
+	bool		rollup;
+	bool		allow_gaps;
 	bool		begun;
 	WhPurpose	purpose;
 	WhLoadRules rules;

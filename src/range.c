@@ -41,8 +41,8 @@ struct WhRangeScan
 static Relation open_index(Relation rel, AttrNumber attnum);
 static bool is_fit(Relation index, AttrNumber attnum, Oid typid);
 static Oid	comparison(Relation index, Oid typid, StrategyNumber strategy);
-static TIDBitmap *find_pages(Relation index, Snapshot snapshot,
-							 const WhRange *range);
+static TIDBitmap * find_pages(Relation index, Snapshot snapshot,
+							  const WhRange *range);
 static bool next_of_pages(WhRangeScan *scan);
 static Datum bound(const WhRange *range, int64 end);
 
@@ -108,6 +108,14 @@ wh_range_literal(const WhRange *range, int64 end)
 	return psprintf("'%s'::pg_catalog.%s",
 					wh_date_text(range->typid == DATEOID ? end : end / USECS_PER_DAY),
 					range->typid == DATEOID ? "date" : "timestamp");
+}
+
+char *
+wh_range_condition(const WhRange *range, const char *column)
+{
+	return psprintf("%s OPERATOR(pg_catalog.>=) %s AND %s OPERATOR(pg_catalog.<) %s",
+					column, wh_range_literal(range, range->lower),
+					column, wh_range_literal(range, range->upper));
 }
 
 /*

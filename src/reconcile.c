@@ -156,7 +156,7 @@ compare(Reconciliation *call)
 	if (run->error == NULL)
 		return;
 
-	wh_run_start(run, wh_purpose_kind(WH_MEND));
+	wh_run_start(run, "reconcile");
 	wh_run_finish(run);
 }
 

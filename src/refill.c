@@ -45,7 +45,6 @@ static void renew(WhRefill *refill);
 static void renew_toast(WhRefill *refill, Oid toastid);
 static void build(WhRefill *refill, Relation rel, Relation index);
 static void set_statistics(Relation rel, int64 rows);
-static void make_durable(Relation rel);
 static void leave(WhRefill *refill);
 
 /*
@@ -85,13 +84,13 @@ wh_refill_finish(WhRefill *refill, int64 *rows, double *lock_ms)
 		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
 
 		build(refill, rel, index);
-		make_durable(index);
+		wh_make_durable(index);
 		index_close(index, NoLock);
 	}
 	if (!rel->rd_rel->relispopulated)
 		SetMatViewPopulatedState(rel, true);
 	set_statistics(rel, *rows);
-	make_durable(rel);
+	wh_make_durable(rel);
 	XLogFlush(XactLastRecEnd);
 
 	if (!wh_lock_relations(refill->locks, lock_ms))
@@ -226,8 +225,8 @@ set_statistics(Relation rel, int64 rows)
  * Write the files out where no WAL has their contents; else commit would, and
  * readers would wait for it.
  */
-static void
-make_durable(Relation rel)
+void
+wh_make_durable(Relation rel)
 {
 	if (RelationNeedsWAL(rel))
 		return;

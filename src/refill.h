@@ -44,4 +44,10 @@ extern void wh_refill_undo(WhRefill *refill, Tuplestorestate *spool);
 /* Go back to the old contents after an error, which is no longer pending. */
 extern void wh_refill_cancel(WhRefill *refill);
 
+/*
+ * Write a relation's files out now where no WAL has their contents, rather
+ * than at the commit.
+ */
+extern void wh_make_durable(Relation rel);
+
 #endif							/* WH_REFILL_H */

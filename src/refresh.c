@@ -9,16 +9,19 @@
  */
 #include "postgres.h"
 
-#include "access/twophase.h"
+#include "access/xact.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
+#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "compare.h"
 #include "conn.h"
+#include "lock.h"
 #include "matview.h"
 #include "refresh.h"
+#include "rolledday.h"
+#include "rollup.h"
 #include "slice.h"
 #include "unionview.h"
 
@@ -27,10 +30,6 @@
 
 /* Days after which a recheck that did not happen is given up. */
 #define RECHECK_WEEK 7
-
-/* Locks that a materialized view takes beside one per index: itself, its toast
- * table and index, its type's namespace. */
-#define LOCKS_PER_MATVIEW 4
 
 /* The views of one template, and whether all of them are up to date. */
 typedef struct Showing
@@ -58,7 +57,10 @@ static int	compare_tenant_day(const ListCell *a, const ListCell *b);
 static const char *reason_to_skip(const WhUnit *unit);
 static void recheck_unit(WhRun *run, void *arg);
 static void load_unit(WhRun *run, void *arg);
+static void load_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
+static bool load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
 static List *kept_lines(const List *lines, MemoryContext context);
+static void roll_up_unit(WhRun *run, void *arg);
 static void publish_template(WhRun *run, void *arg);
 
 /*
@@ -158,13 +160,16 @@ void
 wh_unit_start(const WhUnit *unit, WhRun *run)
 {
 	wh_unit_name(unit, run);
-	wh_run_start(run, wh_purpose_kind(unit->purpose));
+	wh_run_start(run, wh_unit_kind(unit));
 }
 
 const char *
-wh_purpose_kind(WhPurpose purpose)
+wh_unit_kind(const WhUnit *unit)
 {
-	return purpose == WH_LOAD ? "refresh" : "reconcile";
+	if (unit->rollup)
+		return "rollup";
+
+	return unit->purpose == WH_LOAD ? "refresh" : "reconcile";
 }
 
 /*
@@ -193,7 +198,8 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 	else
 	{
 		wh_run_reap(run);
-		wh_run_contained(run, unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
+		wh_run_contained(run, unit->rollup ? roll_up_unit :
+						 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
 						 unconstify(WhUnit *, unit));
 	}
 	wh_run_finish(run);
@@ -232,7 +238,7 @@ wh_first_day(const WhTemplate *tmpl, const WhTenant *tenant, DateADT *day)
 	slices = wh_slices(tmpl->name, tenant->name);
 	if (slices == NIL)
 		return false;
-	*day = ((const WhSlice *) linitial(slices))->period.start;
+	*day = wh_slice_first_day((const WhSlice *) linitial(slices));
 
 	return true;
 }
@@ -367,7 +373,8 @@ is_recheck_due(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day, int 
 
 	if (slice == NULL || !wh_slice_is_populated(slice) ||
 		(slice->period.kind == WH_DAY && slice->as_of >= since) ||
-		(slice->period.kind != WH_DAY && tmpl->time_column == NULL))
+		(slice->period.kind != WH_DAY &&
+		 (tmpl->time_column == NULL || list_member_int(slice->missing, day))))
 		return false;
 
 	return !is_frozen(tmpl, tenant, day) &&
@@ -423,9 +430,13 @@ is_frozen(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
 		return false;
 	slice = wh_slice_covering(tmpl->name, tenant->name, day);
 
-	return slice != NULL && strcmp(slice->state, "empty") != 0 &&
-		(slice->period.kind != WH_DAY ||
-		 slice->as_of >= wh_period_span(&period, tenant->time_zone).end);
+	if (slice == NULL || strcmp(slice->state, "empty") == 0 ||
+		!wh_slice_is_populated(slice))
+		return false;
+	if (slice->period.kind != WH_DAY)
+		return !list_member_int(slice->missing, day);
+
+	return slice->as_of >= wh_period_span(&period, tenant->time_zone).end;
 }
 
 /*
@@ -441,7 +452,8 @@ is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
 	if (slice == NULL)
 		return false;
 	if (slice->period.kind != WH_DAY)
-		return true;
+		return !list_member_int(slice->missing, day) &&
+			OidIsValid(wh_slice_relid(slice));
 
 	return strcmp(slice->state, "loaded") == 0 &&
 		slice->template_version == tmpl->version &&
@@ -501,15 +513,18 @@ check_days(const WhRequest *request, TimestampTz now)
 void
 wh_check_one_transaction(const List *units)
 {
-	int64		capacity = (int64) max_locks_per_xact * (MaxBackends + max_prepared_xacts);
+	int64		capacity = wh_lock_capacity();
 	int64		needed = 0;
+	bool		rollups = false;
 	ListCell   *lc;
 
 	foreach(lc, units)
 	{
 		const WhUnit *unit = (const WhUnit *) lfirst(lc);
 
-		needed += LOCKS_PER_MATVIEW + wh_template_index_count(unit->tmpl);
+		rollups |= unit->rollup;
+		needed += unit->rollup ? unit->locks :
+			WH_LOCKS_PER_MATVIEW + wh_template_index_count(unit->tmpl);
 		if (unit->rules.method == WH_REFILL && list_length(units) > 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -525,7 +540,8 @@ wh_check_one_transaction(const List *units)
 				 errmsg("%d units do not fit into one transaction", list_length(units)),
 				 errdetail("They need about " INT64_FORMAT " locks, and the server has room for "
 						   INT64_FORMAT ".", needed, capacity),
-				 errhint("CALL _wh.run_refresh(...) commits each unit; or raise max_locks_per_transaction.")));
+				 errhint("CALL _wh.%s(...) commits each unit; or raise max_locks_per_transaction.",
+						 rollups ? "run_rollup" : "run_refresh")));
 }
 
 static WhUnit *
@@ -563,14 +579,24 @@ compare_tenant_day(const ListCell *a, const ListCell *b)
 static const char *
 reason_to_skip(const WhUnit *unit)
 {
+	const WhSlice *slice;
+
 	if (!unit->begun)
 		return wh_unit_kept_out(unit);
 	if (!wh_slice_try_lock(unit->tmpl->name, unit->tenant->name))
 		return psprintf("template \"%s\" is already being refreshed for tenant \"%s\"",
 						unit->tmpl->name, unit->tenant->name);
 
+	slice = wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start);
+	if (unit->rollup)
+		return slice != NULL && slice->period.kind >= unit->period.kind &&
+			OidIsValid(wh_slice_relid(slice)) ?
+			psprintf("template \"%s\" is already rolled up in \"%s.%s\"", unit->tmpl->name,
+					 slice->relation_schema, slice->relation_name) : NULL;
+
 	return wh_unit_kept_out(unit);
 }
+
 
 /*
  * Compare the day with the source, and load it if it differs.
@@ -604,16 +630,9 @@ load_unit(WhRun *run, void *arg)
 	const WhUnit *unit = (const WhUnit *) arg;
 	WhMatviewResult result = {0};
 	const WhLoaded *loaded = &result.loaded;
-	WhSlice		slice = {0};
 
-	if (wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start) != NULL &&
-		wh_slice_find(unit->tmpl->name, unit->tenant->name, &unit->period) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("refreshing a rolled-up day is not built yet")));
-
-	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &unit->rules,
-					&result);
+	if (!load_rolled_day(run, unit, &result))
+		load_day(run, unit, &result);
 
 	run->status = "loaded";
 	run->method = wh_method_name(loaded->method);
@@ -628,21 +647,34 @@ load_unit(WhRun *run, void *arg)
 	run->load_ms = result.load_ms;
 	run->lock_ms = loaded->lock_ms;
 	run->as_of = loaded->fetched.as_of;
+}
+
+/*
+ * Load a day that is a relation of its own.
+ */
+static void
+load_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
+{
+	const WhLoaded *loaded = &result->loaded;
+	WhSlice		slice = {0};
+
+	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &unit->rules, result);
 
 	slice.template_name = unit->tmpl->name;
 	slice.tenant_name = unit->tenant->name;
 	slice.period = unit->period;
-	slice.relation_schema = result.schema;
-	slice.relation_name = result.name;
+	slice.relation_schema = result->schema;
+	slice.relation_name = result->name;
 	slice.state = "loaded";
 	slice.row_count = loaded->fetched.rows;
-	slice.size_bytes = result.size_bytes;
+	slice.size_bytes = result->size_bytes;
 	slice.as_of = loaded->fetched.as_of;
 	slice.last_refresh = GetCurrentTimestamp();
-	slice.method = unconstify(char *, run->method);
+	slice.method = unconstify(char *, wh_method_name(loaded->method));
 	slice.run_id = run->run_id;
 	slice.template_version = unit->tmpl->version;
-	slice.content_hash = result.content_hash;
+	slice.content_hash = result->content_hash;
+	wh_slice_bind(&slice, unit->tmpl, unit->tenant->time_zone);
 	wh_slice_put(&slice);
 }
 
@@ -661,6 +693,70 @@ kept_lines(const List *lines, MemoryContext context)
 	MemoryContextSwitchTo(caller);
 
 	return kept;
+}
+
+/*
+ * Load a day that a month's or a year's table holds; false when it is in none.
+ * A table that somebody has dropped holds nothing: its days are missing from
+ * now on, and this one is loaded by itself.
+ */
+static bool
+load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
+{
+	const WhSlice *table = wh_slice_covering(unit->tmpl->name, unit->tenant->name,
+											 unit->period.start);
+
+	if (table == NULL || table->period.kind == WH_DAY)
+		return false;
+
+	if (OidIsValid(wh_slice_relid(table)))
+	{
+		wh_rolledday_load(unit->tmpl, unit->tenant, &unit->period, table,
+						  &unit->rules, run->run_id, result);
+		return true;
+	}
+
+	ereport(WARNING,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("table \"%s.%s\" is gone, and the %s from %s with it",
+					table->relation_schema, table->relation_name,
+					wh_period_kind_name(table->period.kind),
+					wh_date_text(table->period.start)),
+			 errdetail("Tenant \"%s\", template \"%s\".", unit->tenant->name,
+					   unit->tmpl->name),
+			 errhint("What the source still has: SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s');",
+					 quote_literal_cstr(unit->tmpl->name),
+					 quote_literal_cstr(unit->tenant->name),
+					 wh_date_text(table->period.start),
+					 wh_date_text(table->period.end - 1))));
+	wh_slice_forget(table);
+
+	return false;
+}
+
+/*
+ * The work of a unit that rolls up.
+ */
+static void
+roll_up_unit(WhRun *run, void *arg)
+{
+	const WhUnit *unit = (const WhUnit *) arg;
+	WhRollup   *rollup = wh_rollup_find(unit->tmpl, unit->tenant, &unit->period);
+	instr_time	begun;
+	instr_time	elapsed;
+
+	INSTR_TIME_SET_CURRENT(begun);
+	wh_rollup_check(rollup, unit->allow_gaps);
+	wh_rollup_make(rollup, run->run_id);
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, begun);
+
+	run->status = "loaded";
+	run->method = "rollup";
+	run->rows_extracted = run->rows_inserted = rollup->rows;
+	run->bytes = rollup->bytes;
+	run->load_ms = INSTR_TIME_GET_MILLISEC(elapsed);
+	run->as_of = rollup->as_of;
 }
 
 static void

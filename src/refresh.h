@@ -11,6 +11,12 @@
 #include "template.h"
 #include "tenant.h"
 
+/*
+ * Locks that a materialized view takes beside one per index: itself, its toast
+ * table and index, its type's namespace.
+ */
+#define WH_LOCKS_PER_MATVIEW 4
+
 /* What a caller asked for. */
 typedef struct WhRequest
 {
@@ -44,6 +50,9 @@ typedef struct WhUnit
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
 	WhPeriod	period;
+	bool		rollup;			/* combine the period's slices, ask no tenant */
+	bool		allow_gaps;		/* of a roll-up: with days missing */
+	int			locks;			/* of a roll-up in one transaction; else 0 */
 	bool		begun;			/* the day has begun in the tenant's zone */
 	WhPurpose	purpose;
 	WhLoadRules rules;			/* may_refill is for whoever runs it to say */
@@ -95,8 +104,8 @@ extern const char *wh_unit_kept_out(const WhUnit *unit);
 extern bool wh_first_day(const WhTemplate *tmpl, const WhTenant *tenant,
 						 DateADT *day);
 
-/* What the log calls such work. */
-extern const char *wh_purpose_kind(WhPurpose purpose);
+/* What the log calls such a unit. */
+extern const char *wh_unit_kind(const WhUnit *unit);
 
 /* Begin a run with the unit's names; the log does not hear of it. */
 extern void wh_unit_name(const WhUnit *unit, WhRun *run);

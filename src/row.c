@@ -12,18 +12,16 @@
 
 #include "row.h"
 
-static int	position(TupleDesc desc, const char *column);
-
 char *
 wh_row_text(HeapTuple tuple, TupleDesc desc, const char *column)
 {
-	return SPI_getvalue(tuple, desc, position(desc, column));
+	return SPI_getvalue(tuple, desc, wh_row_position(desc, column));
 }
 
 Datum
 wh_row_datum(HeapTuple tuple, TupleDesc desc, const char *column, bool *isnull)
 {
-	return SPI_getbinval(tuple, desc, position(desc, column), isnull);
+	return SPI_getbinval(tuple, desc, wh_row_position(desc, column), isnull);
 }
 
 bool
@@ -39,8 +37,8 @@ wh_row_breaks_not_null(HeapTuple tuple, TupleDesc desc)
 	return false;
 }
 
-static int
-position(TupleDesc desc, const char *column)
+int
+wh_row_position(TupleDesc desc, const char *column)
 {
 	int			attnum = SPI_fnumber(desc, column);
 

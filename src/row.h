@@ -16,6 +16,9 @@ extern char *wh_row_text(HeapTuple tuple, TupleDesc desc, const char *column);
 extern Datum wh_row_datum(HeapTuple tuple, TupleDesc desc, const char *column,
 						  bool *isnull);
 
+/* Where the column is, from 1. */
+extern int	wh_row_position(TupleDesc desc, const char *column);
+
 /*
  * Is there a NULL in a NOT NULL column?  A trigger before the row leaves that
  * for the constraint to refuse.

@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "postmaster/postmaster.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
@@ -304,6 +305,28 @@ wh_run_warn(const WhRun *run)
 				 errmsg_internal("%s", error->message),
 				 error->detail ? errdetail_internal("%s", error->detail) : 0,
 				 error->hint ? errhint("%s", error->hint) : 0));
+}
+
+/*
+ * Append what failed as a JSON object; see run.h.
+ */
+void
+wh_run_error_json(StringInfo json, const WhRun *run)
+{
+	const char *const names[] = {"message", "detail", "hint"};
+	const char *const texts[] = {run->error->message, run->error->detail, run->error->hint};
+
+	appendStringInfo(json, "{\"sqlstate\": \"%s\"",
+					 unpack_sql_state(run->error->sqlerrcode));
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		appendStringInfo(json, ", \"%s\": ", names[i]);
+		if (texts[i] != NULL)
+			escape_json(json, texts[i]);
+		else
+			appendStringInfoString(json, "null");
+	}
+	appendStringInfoChar(json, '}');
 }
 
 /*

@@ -6,6 +6,7 @@
 #ifndef WH_RUN_H
 #define WH_RUN_H
 
+#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "period.h"
 #include "utils/elog.h"
@@ -81,5 +82,8 @@ extern bool wh_run_rechecked(const char *template_name, const char *tenant,
 
 /* Raise what a run's error or reason says as a WARNING with the same text. */
 extern void wh_run_warn(const WhRun *run);
+
+/* Append {"sqlstate", "message", "detail", "hint"} of a run that failed. */
+extern void wh_run_error_json(StringInfo json, const WhRun *run);
 
 #endif							/* WH_RUN_H */

@@ -12,6 +12,8 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -23,12 +25,15 @@
 #define SLICE_COLUMNS \
 	"template_name, tenant_name, period_kind, period_start," \
 	" relation_schema, relation_name, state, row_count, size_bytes," \
-	" as_of, last_refresh, method, run_id, template_version, content_hash, xmin"
+	" as_of, last_refresh, method, run_id, template_version," \
+	" bounds_of, lower_bound, upper_bound, content_hash, missing_days, xmin"
 
 static void put(void *arg);
 static List *read_slices(const char *sql, const WhArg *args, int nargs);
 static WhSlice *read_slice(uint64 row);
 static WhArg timestamptz_or_null(TimestampTz at);
+static WhArg dates_or_null(List *days);
+static List *days_of(uint64 row, int col);
 
 /*
  * Find the slice of exactly this period.
@@ -78,6 +83,29 @@ wh_slice_covering(const char *template_name, const char *tenant, DateADT day)
 }
 
 /*
+ * List the slices within a period; see slice.h.
+ */
+List *
+wh_slices_within(const char *template_name, const char *tenant,
+				 const WhPeriod *period)
+{
+	WhArg		args[4];
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(period->start);
+	args[3] = wh_date(period->end);
+
+	return read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+					   " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					   " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					   " AND period_start OPERATOR(pg_catalog.>=) $3"
+					   " AND period_end OPERATOR(pg_catalog.<=) $4"
+					   " ORDER BY period_start",
+					   args, lengthof(args));
+}
+
+/*
  * List slices; see slice.h.
  */
 List *
@@ -99,8 +127,7 @@ wh_slices(const char *template_name, const char *tenant)
 }
 
 /*
- * Insert or replace the row; see slice.h.  A content hash that was computed
- * for other rows goes with them.  Rows of a refill are written by a
+ * Insert or replace the row; see slice.h.  Rows of a refill are written by a
  * subtransaction, whose number is higher than that of the one around it.
  */
 void
@@ -113,7 +140,8 @@ static void
 put(void *arg)
 {
 	const WhSlice *slice = (const WhSlice *) arg;
-	WhArg		args[16];
+	bool		bound = slice->bounds_of != NULL;
+	WhArg		args[20];
 	int			n = 0;
 
 	args[n++] = wh_text(slice->template_name);
@@ -131,15 +159,20 @@ put(void *arg)
 	args[n++] = wh_text(slice->method);
 	args[n++] = slice->run_id != 0 ? wh_int8(slice->run_id) : wh_null(INT8OID);
 	args[n++] = wh_int4(slice->template_version);
+	args[n++] = wh_text(slice->bounds_of);
+	args[n++] = timestamptz_or_null(bound ? slice->bounds.start : DT_NOBEGIN);
+	args[n++] = timestamptz_or_null(bound ? slice->bounds.end : DT_NOBEGIN);
 	args[n++] = wh_text(slice->content_hash);
+	args[n++] = dates_or_null(slice->missing);
 
 	(void) wh_ledger("INSERT INTO _wh.slices AS s (template_name, tenant_name,"
 					 " period_kind, period_start, period_end,"
 					 " relation_schema, relation_name, state, row_count,"
 					 " size_bytes, as_of, last_refresh, method, run_id,"
-					 " template_version, content_hash)"
+					 " template_version, bounds_of, lower_bound, upper_bound,"
+					 " content_hash, missing_days)"
 					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-					 " $12, $13, $14, $15, $16)"
+					 " $12, $13, $14, $15, $16, $17, $18, $19, $20)"
 					 " ON CONFLICT (template_name, tenant_name, period_start,"
 					 " period_kind) DO UPDATE SET"
 					 " relation_schema = excluded.relation_schema,"
@@ -148,12 +181,122 @@ put(void *arg)
 					 " row_count = excluded.row_count,"
 					 " size_bytes = excluded.size_bytes,"
 					 " content_hash = excluded.content_hash,"
+					 " missing_days = excluded.missing_days,"
 					 " as_of = excluded.as_of,"
 					 " last_refresh = excluded.last_refresh,"
 					 " method = excluded.method,"
 					 " run_id = excluded.run_id,"
-					 " template_version = excluded.template_version",
+					 " template_version = excluded.template_version,"
+					 " bounds_of = excluded.bounds_of,"
+					 " lower_bound = excluded.lower_bound,"
+					 " upper_bound = excluded.upper_bound",
 					 args, n);
+}
+
+/*
+ * Name a time column and its type; see slice.h.
+ */
+char *
+wh_slice_bounds_of(const char *column, Oid typid)
+{
+	return psprintf("%s %s", column, format_type_be(typid));
+}
+
+/*
+ * Say where the rows of a slice lie; see slice.h.
+ */
+void
+wh_slice_bind(WhSlice *slice, const WhTemplate *tmpl, const char *time_zone)
+{
+	int			attnum;
+
+	slice->bounds_of = NULL;
+	if (tmpl->time_column == NULL || slice->period.kind == WH_WHOLE)
+		return;
+
+	attnum = SPI_fnumber(tmpl->columns, tmpl->time_column);
+	if (attnum <= 0)
+		elog(ERROR, "time column \"%s\" is not declared", tmpl->time_column);
+	slice->bounds_of = wh_slice_bounds_of(tmpl->time_column,
+										  TupleDescAttr(tmpl->columns, attnum - 1)->atttypid);
+	slice->bounds = wh_period_span(&slice->period, time_zone);
+}
+
+WhSpan
+wh_slice_span(const WhSlice *slice, const WhTemplate *tmpl,
+			  const char *time_zone)
+{
+	WhSlice		present = {0};
+
+	present.period = slice->period;
+	wh_slice_bind(&present, tmpl, time_zone);
+	if (slice->bounds_of != NULL && present.bounds_of != NULL &&
+		strcmp(slice->bounds_of, present.bounds_of) == 0)
+		return slice->bounds;
+
+	return wh_period_span(&slice->period, time_zone);
+}
+
+/*
+ * Widen the bounds in the ledger; see slice.h.
+ */
+void
+wh_slice_admit(const WhTemplate *tmpl, const char *tenant,
+			   const WhPeriod *period, const char *time_zone)
+{
+	const WhSlice *known = wh_slice_find(tmpl->name, tenant, period);
+	WhSlice		coming = {0};
+	WhArg		args[7];
+	bool		same;
+
+	if (known == NULL || known->bounds_of == NULL)
+		return;
+
+	coming.period = *period;
+	wh_slice_bind(&coming, tmpl, time_zone);
+	same = coming.bounds_of != NULL &&
+		strcmp(coming.bounds_of, known->bounds_of) == 0;
+	if (same && coming.bounds.start >= known->bounds.start &&
+		coming.bounds.end <= known->bounds.end)
+		return;
+
+	args[0] = wh_text(tmpl->name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(period->start);
+	args[3] = wh_text(wh_period_kind_name(period->kind));
+	args[4] = wh_text(same ? known->bounds_of : NULL);
+	args[5] = same ? wh_timestamptz(Min(coming.bounds.start, known->bounds.start))
+		: wh_null(TIMESTAMPTZOID);
+	args[6] = same ? wh_timestamptz(Max(coming.bounds.end, known->bounds.end))
+		: wh_null(TIMESTAMPTZOID);
+	(void) wh_ledger("UPDATE _wh.slices SET bounds_of = $5,"
+					 " lower_bound = $6, upper_bound = $7"
+					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					 " AND period_start OPERATOR(pg_catalog.=) $3"
+					 " AND period_kind OPERATOR(pg_catalog.=) $4",
+					 args, lengthof(args));
+}
+
+/*
+ * Delete one row.
+ */
+void
+wh_slice_forget(const WhSlice *slice)
+{
+	WhArg		args[4];
+
+	args[0] = wh_text(slice->template_name);
+	args[1] = wh_text(slice->tenant_name);
+	args[2] = wh_date(slice->period.start);
+	args[3] = wh_text(wh_period_kind_name(slice->period.kind));
+
+	(void) wh_ledger("DELETE FROM _wh.slices"
+					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					 " AND period_start OPERATOR(pg_catalog.=) $3"
+					 " AND period_kind OPERATOR(pg_catalog.=) $4",
+					 args, lengthof(args));
 }
 
 /*
@@ -235,6 +378,20 @@ wh_slice_is_populated(const WhSlice *slice)
 }
 
 /*
+ * A month's or a year's table can begin before the first day it was made of.
+ */
+DateADT
+wh_slice_first_day(const WhSlice *slice)
+{
+	DateADT		day = slice->period.start;
+
+	while (list_member_int(slice->missing, day))
+		day++;
+
+	return day;
+}
+
+/*
  * Take the pair's lock, or not at all; see slice.h.
  */
 bool
@@ -290,7 +447,11 @@ read_slice(uint64 row)
 	slice->method = wh_col_text(row, col++);
 	slice->run_id = wh_col_int8(row, col++, 0);
 	slice->template_version = wh_col_int4(row, col++, 0);
+	slice->bounds_of = wh_col_text(row, col++);
+	slice->bounds.start = wh_col_timestamptz(row, col++, DT_NOBEGIN);
+	slice->bounds.end = wh_col_timestamptz(row, col++, DT_NOEND);
 	slice->content_hash = wh_col_text(row, col++);
+	slice->missing = days_of(row, col++);
 	xmin = wh_col(row, col++, &isnull);
 	slice->written_by = DatumGetTransactionId(xmin);
 
@@ -302,4 +463,48 @@ timestamptz_or_null(TimestampTz at)
 {
 	return TIMESTAMP_IS_NOBEGIN(at) ? wh_null(TIMESTAMPTZOID)
 		: wh_timestamptz(at);
+}
+
+/*
+ * Make an array of days; of none, an SQL NULL.
+ */
+static WhArg
+dates_or_null(List *days)
+{
+	WhArg		arg = wh_null(DATEARRAYOID);
+	Datum	   *elems;
+	int			n = 0;
+	ListCell   *lc;
+
+	if (days == NIL)
+		return arg;
+
+	elems = (Datum *) palloc(sizeof(Datum) * list_length(days));
+	foreach(lc, days)
+		elems[n++] = DateADTGetDatum(lfirst_int(lc));
+	arg.isnull = false;
+	arg.value = PointerGetDatum(construct_array(elems, n, DATEOID, sizeof(DateADT),
+												true, TYPALIGN_INT));
+
+	return arg;
+}
+
+static List *
+days_of(uint64 row, int col)
+{
+	List	   *days = NIL;
+	bool		isnull;
+	Datum		value = wh_col(row, col, &isnull);
+	Datum	   *elems;
+	int			n;
+
+	if (isnull)
+		return NIL;
+
+	deconstruct_array(DatumGetArrayTypeP(value), DATEOID, sizeof(DateADT),
+					  true, TYPALIGN_INT, &elems, NULL, &n);
+	for (int i = 0; i < n; i++)
+		days = lappend_int(days, DatumGetDateADT(elems[i]));
+
+	return days;
 }

@@ -8,6 +8,7 @@
 
 #include "nodes/pg_list.h"
 #include "period.h"
+#include "template.h"
 
 typedef struct WhSlice
 {
@@ -24,7 +25,12 @@ typedef struct WhSlice
 	char	   *method;
 	int64		run_id;			/* 0: none */
 	int			template_version;
-	char	   *content_hash;	/* NULL: not known */
+	char	   *content_hash;	/* see content.h; NULL: not known */
+	List	   *missing;		/* of DateADT: days of a month or year that it
+								 * does not hold, or not as they closed */
+	char	   *bounds_of;		/* wh_slice_bounds_of(); NULL: rows can lie
+								 * anywhere */
+	WhSpan		bounds;			/* only with bounds_of */
 	TransactionId written_by;	/* what wrote the row; not for wh_slice_put() */
 } WhSlice;
 
@@ -35,6 +41,10 @@ extern WhSlice *wh_slice_find(const char *template_name, const char *tenant,
 /* Find the day, month or year slice whose range holds that day; NULL. */
 extern WhSlice *wh_slice_covering(const char *template_name, const char *tenant,
 								  DateADT day);
+
+/* List the slices of a pair that lie within a period, in order. */
+extern List *wh_slices_within(const char *template_name, const char *tenant,
+							  const WhPeriod *period);
 
 /*
  * List slices in order of tenant and period; NULL means all.  Reads as the
@@ -56,6 +66,38 @@ extern void wh_slice_put(const WhSlice *slice);
  */
 extern void wh_slice_confirm(const WhSlice *slice);
 
+/* Delete the row of slice->period; the relation is not touched. */
+extern void wh_slice_forget(const WhSlice *slice);
+
+/*
+ * Name a time column and its type, as bounds hold for no other: a template's
+ * column can change while slices stay.
+ */
+extern char *wh_slice_bounds_of(const char *column, Oid typid);
+
+/*
+ * Say where the rows of a slice that is being loaded lie: in its period, as it
+ * is in that time zone, where the template has a time column.
+ */
+extern void wh_slice_bind(WhSlice *slice, const WhTemplate *tmpl,
+						  const char *time_zone);
+
+/*
+ * Return the instants that a slice's rows lie between: as it was loaded, where
+ * the ledger says so of the template's present time column, else as its period
+ * is in that time zone.
+ */
+extern WhSpan wh_slice_span(const WhSlice *slice, const WhTemplate *tmpl,
+							const char *time_zone);
+
+/*
+ * Widen the bounds in the ledger before rows of that period come into the
+ * relation past it, as by a plain REFRESH: the template's time column or the
+ * tenant's time zone may not be what they were.
+ */
+extern void wh_slice_admit(const WhTemplate *tmpl, const char *tenant,
+						   const WhPeriod *period, const char *time_zone);
+
 /* Delete rows as the installer; returns how many.  NULL means all. */
 extern int64 wh_slices_forget(const char *template_name, const char *tenant);
 
@@ -64,6 +106,9 @@ extern Oid	wh_slice_relid(const WhSlice *slice);
 
 /* Is the relation there, and can it be read (relispopulated)? */
 extern bool wh_slice_is_populated(const WhSlice *slice);
+
+/* The first day that the slice holds. */
+extern DateADT wh_slice_first_day(const WhSlice *slice);
 
 /*
  * Take the object lock of (template, tenant) until the end of the

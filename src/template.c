@@ -404,6 +404,12 @@ complete(WhTemplate *tmpl)
 	tmpl->max_shrink = options.max_shrink;
 	tmpl->shrink_min_rows = options.shrink_min_rows;
 	tmpl->recheck_days = options.recheck_days;
+	tmpl->tablespace = options.tablespace;
+	tmpl->access_method = options.access_method;
+	tmpl->storage_options = options.storage_options;
+	tmpl->after_create = options.after_create;
+	tmpl->daily_retention = options.daily_retention;
+	tmpl->monthly_retention = options.monthly_retention;
 }
 
 /*

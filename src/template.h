@@ -11,6 +11,7 @@
 #include "utils/array.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 typedef struct WhTemplate
 {
@@ -44,6 +45,14 @@ typedef struct WhTemplate
 	double		max_shrink;		/* the part of its rows that a day may lose */
 	int64		shrink_min_rows;	/* a smaller day may lose any part */
 	List	   *recheck_days;	/* of int, ascending: ages of closed days */
+
+	/* Of month and year tables; see options.h. */
+	char	   *tablespace;
+	char	   *access_method;
+	const char *storage_options;
+	char	   *after_create;
+	Interval   *daily_retention;
+	Interval   *monthly_retention;
 } WhTemplate;
 
 /*

@@ -64,7 +64,6 @@ static void report_day(void *arg, const WhUnit *unit, const WhRun *run);
 static void report_error(void *arg, const WhUnit *unit, const WhRun *run);
 static void tally(Tally *counts, const WhRun *run);
 static void append_day(StringInfo json, const WhUnit *unit, const WhRun *run);
-static void append_error(StringInfo json, const WhRun *run);
 static bool contained_view(void (*work) (WhRun *, void *), ViewCall *call);
 static void build_tenant_view(WhRun *run, void *arg);
 static void build_public_view(WhRun *run, void *arg);
@@ -344,7 +343,7 @@ report_error(void *arg, const WhUnit *unit, const WhRun *run)
 	escape_json(json, run->tenant_name);
 	appendStringInfo(json, ", \"date\": \"%s\", \"error\": ",
 					 wh_date_text(run->period->start));
-	append_error(json, run);
+	wh_run_error_json(json, run);
 	appendStringInfoChar(json, '}');
 }
 
@@ -378,31 +377,12 @@ append_day(StringInfo json, const WhUnit *unit, const WhRun *run)
 	if (run->error != NULL)
 	{
 		appendStringInfoString(json, ", \"error\": ");
-		append_error(json, run);
+		wh_run_error_json(json, run);
 	}
 	else if (run->reason != NULL)
 	{
 		appendStringInfoString(json, ", \"reason\": ");
 		escape_json(json, run->reason);
-	}
-	appendStringInfoChar(json, '}');
-}
-
-static void
-append_error(StringInfo json, const WhRun *run)
-{
-	const char *const names[] = {"message", "detail", "hint"};
-	const char *const texts[] = {run->error->message, run->error->detail, run->error->hint};
-
-	appendStringInfo(json, "{\"sqlstate\": \"%s\"",
-					 unpack_sql_state(run->error->sqlerrcode));
-	for (int i = 0; i < (int) lengthof(names); i++)
-	{
-		appendStringInfo(json, ", \"%s\": ", names[i]);
-		if (texts[i] != NULL)
-			escape_json(json, texts[i]);
-		else
-			appendStringInfoString(json, "null");
 	}
 	appendStringInfoChar(json, '}');
 }

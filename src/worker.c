@@ -35,6 +35,7 @@
 #include "pool.h"
 #include "queue.h"
 #include "refresh.h"
+#include "rollup.h"
 #include "settings.h"
 #include "worker.h"
 
@@ -48,6 +49,7 @@ static void show_activity(const WhClaim *claim);
 static bool run_claim(WhQueue *queue, int me, const WhClaim *claim);
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
 static void work(const WhUnit *unit, WhRun *run);
+static void tidy(const WhClaim *claim);
 static void log_failure(WhRun *run, const char *kind);
 static void begin(WhRole *caller);
 static void commit(const WhRole *caller);
@@ -95,6 +97,8 @@ wh_worker_main(Datum main_arg)
 
 		show_activity(&claim);
 		ok = run_claim(queue, me, &claim);
+		if (claim.rollup)
+			tidy(&claim);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		wh_queue_done(queue, me, !ok);
 		MemoryContextReset(context);
@@ -188,9 +192,10 @@ reopen(WhPool *pool)
 static void
 show_activity(const WhClaim *claim)
 {
-	char	   *name = psprintf("pg_warehouse refresh %s/%s %s",
+	char	   *name = psprintf("pg_warehouse %s %s/%s %s",
+								claim->rollup ? "roll-up" : "refresh",
 								claim->template_name, claim->tenant_name,
-								wh_date_text(claim->day));
+								wh_date_text(claim->period.start));
 
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, name);
@@ -209,7 +214,9 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 	WhRun	   *run = (WhRun *) palloc0(sizeof(WhRun));
 	ErrorData  *volatile error = NULL;
 
-	unit->period = wh_period_day(claim->day);
+	unit->period = claim->period;
+	unit->rollup = claim->rollup;
+	unit->allow_gaps = claim->allow_gaps;
 	unit->begun = claim->begun;
 	unit->purpose = claim->purpose;
 	unit->rules = claim->rules;
@@ -237,7 +244,7 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 
 	/* Should this fail too, the worker ends and the unit is lost. */
 	run->error = error;
-	log_failure(run, wh_purpose_kind(claim->purpose));
+	log_failure(run, wh_unit_kind(unit));
 	wh_queue_logged(queue, me, run->run_id);
 	MemoryContextSwitchTo(context);
 
@@ -276,6 +283,45 @@ work(const WhUnit *unit, WhRun *run)
 	MemoryContextSwitchTo(context);
 	wh_unit_work(unit, run);
 	commit(&caller);
+}
+
+/*
+ * Drop what a roll-up has put out of use, each step committed.  The roll-up
+ * has succeeded, whatever becomes of this: the next one tries again.
+ */
+static void
+tidy(const WhClaim *claim)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhTidy		tidy;
+
+	PG_TRY();
+	{
+		bool		more;
+		WhRole		caller;
+
+		begin(&caller);
+		MemoryContextSwitchTo(context);
+		wh_tidy_begin(&tidy, claim->template_name, claim->tenant_name, true);
+		commit(&caller);
+
+		do
+		{
+			begin(&caller);
+			MemoryContextSwitchTo(context);
+			more = wh_tidy_step(&tidy);
+			commit(&caller);
+		} while (more);
+	}
+	PG_CATCH();
+	{
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(context);
 }
 
 /*

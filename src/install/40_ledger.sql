@@ -32,6 +32,10 @@ CREATE TABLE _wh.slices (
     method text,
     run_id bigint,
     template_version integer,
+    missing_days date[],
+    lower_bound timestamptz,
+    upper_bound timestamptz,
+    bounds_of text,
     PRIMARY KEY (template_name, tenant_name, period_start, period_kind),
     CHECK (period_start < period_end),
     EXCLUDE USING gist (_wh.slice_range(
@@ -41,9 +45,24 @@ CREATE TABLE _wh.slices (
 COMMENT ON TABLE _wh.slices IS 'The coverage ledger: one row per template, tenant and period that is kept, with its relation';
 COMMENT ON COLUMN _wh.slices.period_end IS 'Exclusive';
 COMMENT ON COLUMN _wh.slices.as_of IS 'The source''s clock in the snapshot that was read';
+COMMENT ON COLUMN _wh.slices.missing_days IS 'Days of a rolled-up month or year that the table does not hold, or not as they were when they closed';
 COMMENT ON COLUMN _wh.slices.content_hash IS 'Order-free hash of the rows, where one was computed';
+COMMENT ON COLUMN _wh.slices.lower_bound IS 'Where the period began in the time zone that it was loaded in; NULL: rows can lie anywhere';
+COMMENT ON COLUMN _wh.slices.upper_bound IS 'Where it ended, exclusive';
+COMMENT ON COLUMN _wh.slices.bounds_of IS 'The time column and its type that the bounds hold for, as in: at timestamp with time zone';
 CREATE INDEX slices_tenant_name_idx ON _wh.slices (tenant_name);
 SELECT pg_catalog.pg_extension_config_dump('_wh.slices', '');
+
+CREATE TABLE _wh.retired_relations (
+    relation_schema pg_catalog.name NOT NULL,
+    relation_name pg_catalog.name NOT NULL,
+    template_name text NOT NULL,
+    tenant_name text NOT NULL,
+    retired_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (relation_schema, relation_name)
+);
+COMMENT ON TABLE _wh.retired_relations IS 'Relations whose rows a roll-up has proved elsewhere: shown nowhere any more, and dropped as soon as nobody reads them';
+SELECT pg_catalog.pg_extension_config_dump('_wh.retired_relations', '');
 
 CREATE TABLE _wh.published_views (
     template_name text NOT NULL,

@@ -126,3 +126,43 @@ CREATE PROCEDURE _wh.run_refresh(
     AS 'MODULE_PATHNAME', 'wh_run_refresh';
 COMMENT ON PROCEDURE _wh.run_refresh(text, text, date, date) IS
     'What a job calls: refresh, commit every unit with its log row, then raise if any failed';
+
+CREATE FUNCTION _wh.create_combined_table_from_template_by_year(
+    template text,
+    tenant text,
+    year integer,
+    allow_gaps boolean DEFAULT false,
+    dry_run boolean DEFAULT false
+) RETURNS jsonb
+    LANGUAGE c STRICT
+    AS 'MODULE_PATHNAME', 'wh_create_combined_by_year';
+COMMENT ON FUNCTION _wh.create_combined_table_from_template_by_year(text, text, integer, boolean, boolean) IS
+    'Roll a closed year''s days and months into one table, proved before it takes their place';
+
+CREATE FUNCTION _wh.create_combined_table_from_template_by_month(
+    template text,
+    tenant text,
+    month date,
+    allow_gaps boolean DEFAULT false,
+    dry_run boolean DEFAULT false
+) RETURNS jsonb
+    LANGUAGE c STRICT
+    AS 'MODULE_PATHNAME', 'wh_create_combined_by_month';
+COMMENT ON FUNCTION _wh.create_combined_table_from_template_by_month(text, text, date, boolean, boolean) IS
+    'Roll a closed month''s days into one table, proved before it takes their place';
+
+CREATE FUNCTION _wh.wh_rollup(
+    template text DEFAULT NULL,
+    tenant text DEFAULT NULL,
+    dry_run boolean DEFAULT false
+) RETURNS SETOF jsonb
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'wh_rollup';
+COMMENT ON FUNCTION _wh.wh_rollup(text, text, boolean) IS
+    'Roll up what daily_retention and monthly_retention of the templates say is due; one report per table';
+
+CREATE PROCEDURE _wh.run_rollup(template text DEFAULT NULL, tenant text DEFAULT NULL)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'wh_run_rollup';
+COMMENT ON PROCEDURE _wh.run_rollup(text, text) IS
+    'What a job calls: roll up what is due, commit each table, drop what it replaced, then raise if any failed';

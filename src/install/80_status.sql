@@ -40,13 +40,15 @@ CROSS JOIN LATERAL (
     FROM _wh.extract_runs AS r
     WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
       AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
-      AND r.status OPERATOR(pg_catalog.=) 'loaded') AS loaded
+      AND r.status OPERATOR(pg_catalog.=) 'loaded'
+      AND r.kind OPERATOR(pg_catalog.<>) 'rollup') AS loaded
 LEFT JOIN LATERAL (
     SELECT r.status
     FROM _wh.extract_runs AS r
     WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
       AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
       AND r.status IN ('loaded', 'failed', 'lost')
+      AND r.kind OPERATOR(pg_catalog.<>) 'rollup'
       AND (r.kind OPERATOR(pg_catalog.<>) 'reconcile' OR r.status OPERATOR(pg_catalog.=) 'loaded')
     ORDER BY r.run_id USING OPERATOR(pg_catalog.>)
     LIMIT 1) AS last_run ON true;
@@ -66,7 +68,8 @@ SELECT r.run_id,
        r.period_start,
        r.status,
        r.error_detail,
-       r.error_hint
+       r.error_hint,
+       r.kind
 FROM _wh.extract_runs AS r
 WHERE r.status IN ('failed', 'lost')
   AND NOT EXISTS (
@@ -75,6 +78,7 @@ WHERE r.status IN ('failed', 'lost')
       AND (r.tenant_name IS NULL OR later.tenant_name OPERATOR(pg_catalog.=) r.tenant_name)
       AND (r.period_start IS NULL OR later.period_start OPERATOR(pg_catalog.=) r.period_start)
       AND later.run_id OPERATOR(pg_catalog.>) r.run_id
+      AND (later.kind OPERATOR(pg_catalog.=) 'rollup') OPERATOR(pg_catalog.=) (r.kind OPERATOR(pg_catalog.=) 'rollup')
       AND later.status OPERATOR(pg_catalog.=) 'loaded');
 COMMENT ON VIEW _wh.v_recent_failures IS 'Runs that failed or were lost and no later run of the same unit mended';
 
@@ -87,9 +91,10 @@ SELECT days.template_name,
        days.day,
        CASE
            WHEN last_failure.run_id IS NOT NULL THEN 'failed'
-           WHEN s.last_refresh IS NULL OR relation.oid IS NULL THEN 'missing'
+           WHEN s.last_refresh IS NULL OR relation.oid IS NULL
+                OR days.day OPERATOR(pg_catalog.=) ANY (s.missing_days) THEN 'missing'
            WHEN s.template_version OPERATOR(pg_catalog.<>) days.version
-                AND NOT days.frozen THEN 'stale'
+                AND s.period_kind OPERATOR(pg_catalog.=) 'day' AND NOT days.frozen THEN 'stale'
            WHEN s.as_of OPERATOR(pg_catalog.>=) days.day_end
                 OR s.period_kind OPERATOR(pg_catalog.<>) 'day' THEN 'final'
            WHEN s.last_refresh OPERATOR(pg_catalog.<)
@@ -102,8 +107,9 @@ SELECT days.template_name,
            WHEN last_failure.run_id IS NOT NULL THEN last_failure.error_message
            WHEN s.last_refresh IS NULL THEN 'never loaded'
            WHEN relation.oid IS NULL THEN 'its relation is gone or not populated'
+           WHEN days.day OPERATOR(pg_catalog.=) ANY (s.missing_days) THEN 'not in its roll-up, or not as it closed'
            WHEN s.template_version OPERATOR(pg_catalog.<>) days.version
-                AND NOT days.frozen THEN 'loaded by an older version of the template'
+                AND s.period_kind OPERATOR(pg_catalog.=) 'day' AND NOT days.frozen THEN 'loaded by an older version of the template'
            WHEN s.period_kind OPERATOR(pg_catalog.<>) 'day' THEN 'rolled up'
            WHEN s.as_of OPERATOR(pg_catalog.>=) days.day_end THEN 'loaded after the day had closed'
            WHEN days.day_end OPERATOR(pg_catalog.<=) pg_catalog.now()
@@ -157,6 +163,7 @@ LEFT JOIN LATERAL (
     WHERE f.template_name OPERATOR(pg_catalog.=) days.template_name
       AND f.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
       AND f.period_start OPERATOR(pg_catalog.=) days.day
+      AND f.kind OPERATOR(pg_catalog.<>) 'rollup'
     ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
     LIMIT 1) AS last_failure ON true;
 COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why';

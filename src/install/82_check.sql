@@ -52,11 +52,14 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
               AND t.relid IS NOT NULL)
 
         SELECT 'once', spans.subject,
-               pg_catalog.format('begins on %s, and the slice before it ends after that',
+               pg_catalog.format('begins on %s, and a slice before it ends after that',
                                  spans.period_start)
         FROM (SELECT h.subject, h.period_start,
-                     pg_catalog.lag(h.period_end) OVER (PARTITION BY h.template_name, h.tenant_name
-                                                        ORDER BY h.period_start USING OPERATOR(pg_catalog.<)) AS last_end
+                     pg_catalog.max(h.period_end) OVER (
+                         PARTITION BY h.template_name, h.tenant_name
+                         ORDER BY h.period_start USING OPERATOR(pg_catalog.<),
+                                  h.period_end USING OPERATOR(pg_catalog.>)
+                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS last_end
               FROM held AS h) AS spans
         WHERE spans.last_end OPERATOR(pg_catalog.>) spans.period_start
         UNION ALL
@@ -90,6 +93,9 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
           AND d.refobjid OPERATOR(pg_catalog.=) '_wh.fetch(text, text, date)'::regprocedure
           AND k.relkind OPERATOR(pg_catalog.=) 'm'
           AND NOT EXISTS (SELECT FROM held AS h WHERE h.relid OPERATOR(pg_catalog.=) k.oid)
+          AND NOT EXISTS (SELECT FROM _wh.retired_relations AS gone
+                          WHERE gone.relation_schema OPERATOR(pg_catalog.=) n.nspname
+                            AND gone.relation_name OPERATOR(pg_catalog.=) k.relname)
           AND EXISTS (
             SELECT FROM _wh.mv_templates AS t, _wh.tenant_connections AS c
             WHERE pg_catalog.strpos(pg_catalog.pg_get_viewdef(k.oid),

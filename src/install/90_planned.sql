@@ -1,45 +1,5 @@
 -- Declared by the agreed surface, built later: each call answers 0A000.
 
-CREATE FUNCTION _wh.create_combined_table_from_template_by_year(
-    template text,
-    tenant text,
-    year integer,
-    allow_gaps boolean DEFAULT false,
-    dry_run boolean DEFAULT false
-) RETURNS jsonb
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.create_combined_table_from_template_by_year(text, text, integer, boolean, boolean) IS
-    'Roll a year''s days into one table (not built yet)';
-
-CREATE FUNCTION _wh.create_combined_table_from_template_by_month(
-    template text,
-    tenant text,
-    month date,
-    allow_gaps boolean DEFAULT false,
-    dry_run boolean DEFAULT false
-) RETURNS jsonb
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.create_combined_table_from_template_by_month(text, text, date, boolean, boolean) IS
-    'Roll a month''s days into one table (not built yet)';
-
-CREATE FUNCTION _wh.wh_rollup(
-    template text DEFAULT NULL,
-    tenant text DEFAULT NULL,
-    dry_run boolean DEFAULT false
-) RETURNS SETOF jsonb
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_rollup(text, text, boolean) IS
-    'Roll up what the templates'' retention says is due (not built yet)';
-
-CREATE PROCEDURE _wh.run_rollup(template text DEFAULT NULL, tenant text DEFAULT NULL)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON PROCEDURE _wh.run_rollup(text, text) IS
-    'What a job calls: roll up what is due, then raise if any failed (not built yet)';
-
 CREATE PROCEDURE _wh.run_maintenance()
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_planned';

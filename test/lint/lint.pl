@@ -276,7 +276,7 @@ sub qualified
 		push @wrong, places($file, $sql, qr/\b((?:INTO|UPDATE|JOIN|ON|REFERENCES)
 			\s+(?!_wh\.|pg_catalog\.|LATERAL\b|OR\b|CONFLICT\b|DELETE\b|UPDATE\b
 			|INSERT\b|ALL\b|SCHEMA\b|TABLE\b|FUNCTION\b|PROCEDURE\b|COLUMN\b
-			|VIEW\b|TYPE\b|TRIGGER\b|EXECUTE\b|OF\b|true\b|\w+\.\w+\s+OPERATOR
+			|VIEW\b|TYPE\b|FOREIGN\b|SERVER\b|TRIGGER\b|EXECUTE\b|OF\b|true\b|\w+\.\w+\s+OPERATOR
 			|ON\b|\w+\.\w+\s+IS)\w+)/xi);
 		push @wrong, places($file, $sql, qr/\bFROM\s+
 			((?!_wh\.|pg_catalog\.|PUBLIC\b)\w+(?!\w|\.))/xi);

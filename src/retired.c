@@ -1,0 +1,101 @@
+/*
+ * retired.c
+ *		_wh.retired_relations: what a roll-up has replaced and not yet dropped.
+ *
+ * The only file that names that table.  A relation is noted in the transaction
+ * that takes it out of the ledger, and struck out in the one that drops it, so
+ * that whatever ends a roll-up in between leaves no relation that nobody knows
+ * of.  When to drop it is rollup's.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "utils/lsyscache.h"
+
+#include "retired.h"
+#include "spi.h"
+
+/*
+ * List relations in order of name; see retired.h.
+ */
+List *
+wh_retired(const char *template_name, const char *tenant)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *list = NIL;
+	WhArg		args[2];
+	uint64		rows;
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+
+	SPI_connect();
+	rows = wh_spi(SPI_OK_SELECT,
+				  "SELECT template_name, tenant_name,"
+				  " relation_schema, relation_name"
+				  " FROM _wh.retired_relations"
+				  " WHERE ($1 IS NULL OR"
+				  " template_name OPERATOR(pg_catalog.=) $1)"
+				  " AND ($2 IS NULL OR"
+				  " tenant_name OPERATOR(pg_catalog.=) $2)"
+				  " ORDER BY template_name, tenant_name,"
+				  " relation_schema, relation_name",
+				  args, lengthof(args));
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		WhRetired  *retired = (WhRetired *) palloc(sizeof(WhRetired));
+
+		retired->template_name = wh_col_text(row, 1);
+		retired->tenant_name = wh_col_text(row, 2);
+		retired->relation_schema = wh_col_text(row, 3);
+		retired->relation_name = wh_col_text(row, 4);
+		list = lappend(list, retired);
+	}
+	SPI_finish();
+
+	return list;
+}
+
+void
+wh_retired_put(const char *template_name, const char *tenant,
+			   const char *schema, const char *name)
+{
+	WhArg		args[4];
+
+	args[0] = wh_name(schema);
+	args[1] = wh_name(name);
+	args[2] = wh_text(template_name);
+	args[3] = wh_text(tenant);
+
+	(void) wh_ledger("INSERT INTO _wh.retired_relations (relation_schema,"
+					 " relation_name, template_name, tenant_name)"
+					 " VALUES ($1, $2, $3, $4)"
+					 " ON CONFLICT (relation_schema, relation_name) DO NOTHING",
+					 args, lengthof(args));
+}
+
+void
+wh_retired_forget(const WhRetired *retired)
+{
+	WhArg		args[2];
+
+	args[0] = wh_name(retired->relation_schema);
+	args[1] = wh_name(retired->relation_name);
+
+	(void) wh_ledger("DELETE FROM _wh.retired_relations"
+					 " WHERE relation_schema OPERATOR(pg_catalog.=) $1"
+					 " AND relation_name OPERATOR(pg_catalog.=) $2",
+					 args, lengthof(args));
+}
+
+Oid
+wh_retired_relid(const WhRetired *retired)
+{
+	Oid			nspid = get_namespace_oid(retired->relation_schema, true);
+
+	return OidIsValid(nspid) ?
+		get_relname_relid(retired->relation_name, nspid) : InvalidOid;
+}
