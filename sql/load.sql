@@ -12,7 +12,7 @@ SELECT _wh.add_template('load',
     $$SELECT id, at, note FROM load_src WHERE at >= {DAY_START} AND at < {DAY_END}$$,
     'id bigint, at timestamptz, note text',
     $$CREATE UNIQUE INDEX {view_name}_id ON {schema}.{view_name} (id)$$,
-    time_column => 'at', tenants => '{tenant_a}');
+    time_column => 'at', tenants => '{tenant_a}', options => '{"max_shrink": 1}');
 
 -- What was done, as the log tells it.
 CREATE VIEW load_log AS

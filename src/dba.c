@@ -67,7 +67,7 @@ PG_FUNCTION_INFO_V1(wh_run_refresh);
 
 static void get_request(FunctionCallInfo fcinfo, WhRequest *request);
 static List *get_units(FunctionCallInfo fcinfo, const WhRequest *request);
-static void check_not_built(FunctionCallInfo fcinfo);
+static void get_rules(FunctionCallInfo fcinfo, WhRequest *request);
 static WhMethod forced_method(FunctionCallInfo fcinfo);
 static void not_built(const char *what);
 static int	get_parallel(FunctionCallInfo fcinfo);
@@ -100,7 +100,6 @@ wh_refresh(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 	bool		published = true;
 
-	check_not_built(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	options.stop_on_failure = on_error == ON_ERROR_STOP;
 	options.consistent = flag_argument(fcinfo, ARG_CONSISTENT);
@@ -108,7 +107,7 @@ wh_refresh(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
-	request.method = forced_method(fcinfo);
+	get_rules(fcinfo, &request);
 	units = get_units(fcinfo, &request);
 	if (!dry_run)
 		published = wh_publish(wh_run_units(units, &options, report_run, &report));
@@ -140,13 +139,13 @@ wh_plan(PG_FUNCTION_ARGS)
 	int			seq = 0;
 
 	(void) get_on_error(fcinfo);
-	check_not_built(fcinfo);
+	(void) get_parallel(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	options.consistent = flag_argument(fcinfo, ARG_CONSISTENT);
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
-	request.method = forced_method(fcinfo);
+	get_rules(fcinfo, &request);
 	units = get_units(fcinfo, &request);
 	foreach(lc, units)
 	{
@@ -192,6 +191,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
+	request.recheck = true;
 	units = wh_units(&request);
 	wh_role_leave(&caller);
 
@@ -237,15 +237,16 @@ get_units(FunctionCallInfo fcinfo, const WhRequest *request)
 }
 
 /*
- * Answer what a later version brings.
+ * Read what wh_refresh and wh_plan want of every unit.  A template that is
+ * named has its old slices brought to its present version, too.
  */
 static void
-check_not_built(FunctionCallInfo fcinfo)
+get_rules(FunctionCallInfo fcinfo, WhRequest *request)
 {
-	if (flag_argument(fcinfo, ARG_PROVE))
-		not_built("prove");
-	if (flag_argument(fcinfo, ARG_ACCEPT_SHRINK))
-		not_built("accept_shrink");
+	request->rules.method = forced_method(fcinfo);
+	request->rules.prove = flag_argument(fcinfo, ARG_PROVE);
+	request->rules.accept_shrink = flag_argument(fcinfo, ARG_ACCEPT_SHRINK);
+	request->old_versions = !PG_ARGISNULL(ARG_TEMPLATE);
 }
 
 /*
@@ -344,7 +345,13 @@ report_run(void *arg, const WhUnit *unit, const WhRun *run)
 
 	if (report->rsinfo != NULL)
 		put_run(report->rsinfo, run);
-	if (run->error != NULL && report->failed++ == 0)
+	if (run->error == NULL)
+		return;
+
+	/* Nobody asked for a recheck: the data of the job itself is there. */
+	if (unit->purpose == WH_RECHECK)
+		wh_run_warn(run);
+	else if (report->failed++ == 0)
 		report->first_failure = *run;
 }
 

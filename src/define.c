@@ -23,6 +23,7 @@
 #include "gate.h"
 #include "matview.h"
 #include "published.h"
+#include "refresh.h"
 #include "retired.h"
 #include "schedule.h"
 #include "settings.h"
@@ -150,9 +151,10 @@ wh_alter_template(PG_FUNCTION_ARGS)
 	wh_template_check(tmpl);
 	wh_template_update(tmpl);
 
-	/* A view that cannot be switched now is warned of; the next run does it. */
-	if (tmpl->layout != layout && wh_published(name, NULL) != NIL)
-		(void) wh_unionview_all(tmpl);
+	/* A view that cannot be changed now is warned of; the next run does it. */
+	if ((!PG_ARGISNULL(ARG_COLUMNS) || tmpl->layout != layout) &&
+		wh_published(name, NULL) != NIL)
+		(void) wh_publish(list_make1(tmpl));
 	wh_role_leave(&caller);
 
 	wh_audit("alter_template", name, changed_settings(fcinfo, tmpl));

@@ -30,6 +30,7 @@
 #include "utils/syscache.h"
 
 #include "conn.h"
+#include "content.h"
 #include "gate.h"
 #include "guc.h"
 #include "kept.h"
@@ -62,6 +63,7 @@ static const WhSlice *locate(Target *target);
 static void find_and_lock_target(Target *target);
 static void check_ours(Target *target, const WhSlice *slice);
 static void load(const Target *target, WhMatviewResult *result);
+static void prove(const Target *target, WhMatviewResult *result);
 static void check_method(const Target *target, WhMethod fitting);
 static void create(const Target *target, WhLoaded *loaded);
 static void fill(const Target *target, const char *name, WhLoaded *loaded);
@@ -366,6 +368,8 @@ load(const Target *target, WhMatviewResult *result)
 		replace(target, loaded);
 		result->replaced = true;
 	}
+	if (target->rules->prove)
+		prove(target, result);
 
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, begun);
@@ -378,6 +382,23 @@ load(const Target *target, WhMatviewResult *result)
 		wh_relation_bytes(get_relname_relid(target->name,
 											get_namespace_oid(target->schema,
 															  false)));
+}
+
+/*
+ * See that the relation has what the source had, and hash it while that is
+ * known.
+ */
+static void
+prove(const Target *target, WhMatviewResult *result)
+{
+	Oid			relid = get_relname_relid(target->name,
+										  get_namespace_oid(target->schema, false));
+	Relation	rel = relation_open(relid, AccessShareLock);
+
+	wh_load_prove(rel, NULL, target->tmpl, target->tenant, target->period,
+				  &result->loaded.fetched);
+	result->content_hash = wh_content_hash(rel, NULL, NULL);
+	relation_close(rel, AccessShareLock);
 }
 
 /*
@@ -427,7 +448,8 @@ fill(const Target *target, const char *name, WhLoaded *loaded)
 	rel = relation_open(get_relname_relid(name,
 										  get_namespace_oid(target->schema, false)),
 						AccessExclusiveLock);
-	wh_load_new(rel, target->tmpl, target->tenant, target->period, loaded);
+	wh_load_new(rel, target->tmpl, target->tenant, target->period,
+				target->rules, loaded);
 	relation_close(rel, NoLock);
 }
 
@@ -473,6 +495,8 @@ replace(const Target *target, WhLoaded *loaded)
 							 what(target));
 
 	fill(target, fresh, loaded);
+	wh_load_check_shrink(target->tmpl, target->tenant, target->period,
+						 target->rules, target->rows, &loaded->fetched);
 	loaded->method = WH_REFILL;
 	loaded->reason = "the template's columns changed";
 	loaded->counts.deleted = target->rows;

@@ -16,6 +16,7 @@ typedef struct WhMatviewResult
 	double		load_ms;
 	bool		replaced;		/* a relation with other columns took its
 								 * place */
+	char	   *content_hash;	/* of what is stored; NULL unless proved */
 } WhMatviewResult;
 
 /*

@@ -21,7 +21,6 @@
 #include "storage/spin.h"
 
 #include "queue.h"
-#include "refresh.h"
 #include "settings.h"
 
 /*
@@ -67,7 +66,8 @@ typedef struct Unit
 	bool		rollup;
 	bool		allow_gaps;
 	bool		begun;
-	WhMethod	method;
+	WhPurpose	purpose;
+	WhLoadRules rules;
 	WhOutcome	outcome;
 } Unit;
 
@@ -338,7 +338,8 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		claim->allow_gaps = unit->allow_gaps;
 		claim->begun = unit->begun;
 		claim->consistent = (queue->flags & WH_QUEUE_CONSISTENT) != 0;
-		claim->method = unit->method;
+		claim->purpose = unit->purpose;
+		claim->rules = unit->rules;
 	}
 	SpinLockRelease(&queue->mutex);
 
@@ -460,7 +461,8 @@ gather(Draft *draft, const List *units)
 		unit->rollup = given->rollup;
 		unit->allow_gaps = given->allow_gaps;
 		unit->begun = given->begun;
-		unit->method = given->rules.method;
+		unit->purpose = given->purpose;
+		unit->rules = given->rules;
 
 		share = &draft->shares[unit->share];
 		if (share->first == NOBODY)

@@ -6,8 +6,8 @@
 #ifndef WH_QUEUE_H
 #define WH_QUEUE_H
 
-#include "load.h"
 #include "nodes/pg_list.h"
+#include "refresh.h"
 #include "storage/dsm.h"
 #include "storage/shm_mq.h"
 
@@ -43,7 +43,8 @@ typedef struct WhClaim
 	bool		allow_gaps;
 	bool		begun;
 	bool		consistent;
-	WhMethod	method;
+	WhPurpose	purpose;
+	WhLoadRules rules;
 } WhClaim;
 
 /*

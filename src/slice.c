@@ -27,7 +27,7 @@
 	"template_name, tenant_name, period_kind, period_start," \
 	" relation_schema, relation_name, state, row_count, size_bytes," \
 	" as_of, last_refresh, method, run_id, template_version," \
-	" bounds_of, lower_bound, upper_bound, content_hash, missing_days"
+	" bounds_of, lower_bound, upper_bound, content_hash, missing_days, xmin"
 
 /*
  * A key of _wh.slice_key() begins with hexadecimal digits of a hash and ends
@@ -41,6 +41,7 @@
 PG_FUNCTION_INFO_V1(wh_slice_distance);
 
 static double key_position(text *key);
+static void put(void *arg);
 static List *read_slices(const char *sql, const WhArg *args, int nargs);
 static WhSlice *read_slice(uint64 row);
 static WhArg timestamptz_or_null(TimestampTz at);
@@ -246,11 +247,19 @@ wh_slice_tenants(const char *template_name)
 }
 
 /*
- * Insert or replace the row.
+ * Insert or replace the row; see slice.h.  Rows of a refill are written by a
+ * subtransaction, whose number is higher than that of the one around it.
  */
 void
 wh_slice_put(const WhSlice *slice)
 {
+	wh_subtransaction(put, unconstify(WhSlice *, slice), true);
+}
+
+static void
+put(void *arg)
+{
+	const WhSlice *slice = (const WhSlice *) arg;
 	bool		bound = slice->bounds_of != NULL;
 	WhArg		args[20];
 	int			n = 0;
@@ -412,6 +421,33 @@ wh_slices_forget_within(const char *template_name, const char *tenant,
 }
 
 /*
+ * Note that the source still has what is stored; see slice.h.
+ */
+void
+wh_slice_confirm(const WhSlice *slice)
+{
+	WhArg		args[8];
+
+	args[0] = wh_text(slice->template_name);
+	args[1] = wh_text(slice->tenant_name);
+	args[2] = wh_text(wh_period_kind_name(slice->period.kind));
+	args[3] = wh_date(slice->period.start);
+	args[4] = timestamptz_or_null(slice->last_refresh);
+	args[5] = wh_int8(slice->row_count);
+	args[6] = wh_text(slice->content_hash);
+	args[7] = timestamptz_or_null(slice->as_of);
+
+	(void) wh_ledger("UPDATE _wh.slices SET row_count = $6, content_hash = $7,"
+					 " as_of = $8"
+					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
+					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
+					 " AND period_kind OPERATOR(pg_catalog.=) $3"
+					 " AND period_start OPERATOR(pg_catalog.=) $4"
+					 " AND last_refresh OPERATOR(pg_catalog.=) $5",
+					 args, lengthof(args));
+}
+
+/*
  * Delete rows; the relations are not touched.
  */
 int64
@@ -515,6 +551,8 @@ read_slice(uint64 row)
 	WhSlice    *slice = (WhSlice *) palloc0(sizeof(WhSlice));
 	int			col = 1;
 	WhPeriodKind kind;
+	Datum		xmin;
+	bool		isnull;
 
 	slice->template_name = wh_col_text(row, col++);
 	slice->tenant_name = wh_col_text(row, col++);
@@ -535,6 +573,8 @@ read_slice(uint64 row)
 	slice->bounds.end = wh_col_timestamptz(row, col++, DT_NOEND);
 	slice->content_hash = wh_col_text(row, col++);
 	slice->missing = days_of(row, col++);
+	xmin = wh_col(row, col++, &isnull);
+	slice->written_by = DatumGetTransactionId(xmin);
 
 	return slice;
 }

@@ -31,6 +31,7 @@ typedef struct WhSlice
 	char	   *bounds_of;		/* wh_slice_bounds_of(); NULL: rows can lie
 								 * anywhere */
 	WhSpan		bounds;			/* only with bounds_of */
+	TransactionId written_by;	/* what wrote the row; not for wh_slice_put() */
 } WhSlice;
 
 /* Find the slice of exactly this period; NULL when there is none. */
@@ -68,8 +69,19 @@ typedef struct WhSliceTenant
 /* List these, in order of name, without reading every slice. */
 extern List *wh_slice_tenants(const char *template_name);
 
-/* Insert or replace the row of slice->period, as the installer. */
+/*
+ * Insert or replace the row of slice->period, as the installer.  Its writer is
+ * younger than whatever wrote the rows of the relation before, so that
+ * wh_check() can tell who came later.
+ */
 extern void wh_slice_put(const WhSlice *slice);
+
+/*
+ * Note that what is stored was found to be what the source had: row_count and
+ * content_hash, at as_of.  Nothing is noted when the row is no longer the one
+ * that was read (last_refresh).
+ */
+extern void wh_slice_confirm(const WhSlice *slice);
 
 /* Delete the rows of a pair within a period; no relation is touched. */
 extern void wh_slices_forget_within(const char *template_name, const char *tenant,

@@ -44,6 +44,9 @@ typedef struct WhTemplate
 	bool		public_view;
 	WhLayout	layout;			/* of its views; default expand */
 	char	   *daily_tablespace;	/* NULL: the default */
+	double		max_shrink;		/* the part of its rows that a day may lose */
+	int64		shrink_min_rows;	/* a smaller day may lose any part */
+	List	   *recheck_days;	/* of int, ascending: ages of closed days */
 
 	/* Of month and year tables; see options.h. */
 	char	   *tablespace;

@@ -50,7 +50,7 @@ static bool run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
 static void work(const WhUnit *unit, WhRun *run);
 static void tidy(const WhClaim *claim);
-static void log_failure(WhRun *run);
+static void log_failure(WhRun *run, const char *kind);
 static void begin(WhRole *caller);
 static void commit(void);
 
@@ -218,7 +218,8 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 	unit->rollup = claim->rollup;
 	unit->allow_gaps = claim->allow_gaps;
 	unit->begun = claim->begun;
-	unit->rules.method = claim->method;
+	unit->purpose = claim->purpose;
+	unit->rules = claim->rules;
 	unit->rules.may_refill = true;
 
 	PG_TRY();
@@ -245,7 +246,7 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 
 	/* Should this fail too, the worker ends and the unit is lost. */
 	run->error = error;
-	log_failure(run);
+	log_failure(run, wh_unit_kind(unit));
 	wh_queue_logged(queue, me, run->run_id);
 	MemoryContextSwitchTo(context);
 
@@ -335,7 +336,7 @@ tidy(const WhClaim *claim)
  * tenant is gone.
  */
 static void
-log_failure(WhRun *run)
+log_failure(WhRun *run, const char *kind)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WhRole		caller;
@@ -343,7 +344,7 @@ log_failure(WhRun *run)
 	begin(&caller);
 	MemoryContextSwitchTo(context);
 	if (run->run_id == 0)
-		wh_run_start(run, "refresh");
+		wh_run_start(run, kind);
 	run->status = "failed";
 	wh_run_finish(run);
 	wh_role_leave(&caller);

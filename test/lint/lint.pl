@@ -264,6 +264,12 @@ sub qualified
 	{
 		my $sql = sql($file);
 
+		# A name given by WITH hides every other one.
+		for my $with ($sql =~ /(?:\bWITH|\),)\s+(\w+)\s+AS\s+\(/gi)
+		{
+			$sql =~ s/\b((?:FROM|JOIN)\s+)$with\b(?!\.)/$1_wh.$with/gi;
+		}
+
 		push @wrong, places($file, $sql, qr/\bCREATE\s+(?:UNIQUE\s+)?
 			((?:FUNCTION|PROCEDURE|TABLE|VIEW|TYPE|SEQUENCE|DOMAIN|AGGREGATE)
 			\s+(?!_wh\.)\w+)/xi);
