@@ -336,8 +336,10 @@ static bool
 ensure_table(const WhTemplate *tmpl)
 {
 	List	   *views;
+	List	   *options = NIL;	/* of theirs, in the same order */
 	List	   *arms;
 	ListCell   *lc;
+	ListCell   *lo;
 	int			nestlevel;
 
 	if (tmpl->layout != WH_LAYOUT_EXPAND ||
@@ -354,18 +356,22 @@ ensure_table(const WhTemplate *tmpl)
 	foreach(lc, views)
 	{
 		WhView	   *view = (WhView *) lfirst(lc);
+		Oid			relid = wh_view_relid(tmpl, view->tenant);
 
+		/* What shows no table cannot have every option of one that does. */
+		options = lappend(options, wh_kept(relid, view->columns)->view_options);
 		view->arms = NIL;
-		wh_view_rewrite(view, wh_view_relid(tmpl, view->tenant));
+		wh_view_rewrite(view, relid, NULL);
 	}
 	wh_viewtable_make(tmpl, table_columns(tmpl));
 	arms = wh_view_of_all(tmpl, NULL)->arms;
-	foreach(lc, views)
+	forboth(lc, views, lo, options)
 	{
 		WhView	   *view = (WhView *) lfirst(lc);
 
 		view->arms = arms;
-		wh_view_rewrite(view, wh_view_relid(tmpl, view->tenant));
+		wh_view_rewrite(view, wh_view_relid(tmpl, view->tenant),
+						(const char *) lfirst(lo));
 	}
 	wh_lock_unbound(nestlevel);
 

@@ -28,10 +28,10 @@ extern bool wh_view_shows(Oid view, Oid relid);
 extern bool wh_view_publish(const WhView *view);
 
 /*
- * Write a view that is there over view->arms, with the columns that it has,
- * and note that.
+ * Write a view that is there over view->arms, with the columns that it has
+ * and the options given, and note that.
  */
-extern void wh_view_rewrite(WhView *view, Oid relid);
+extern void wh_view_rewrite(WhView *view, Oid relid, const char *options);
 
 /*
  * Rewrite the public view without a tenant whose view, this one, it shows;
