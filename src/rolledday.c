@@ -267,6 +267,7 @@ rewrite(Work *work)
 	WhCombined	combined = {
 		work->tmpl, work->tenant, table->period, span, table->relation_schema, fresh
 	};
+	WhRowSink	sink = {.row = wh_combine_row};
 	WhCombine  *combine;
 	WhContent	content;
 	WhRange		range;
@@ -279,8 +280,8 @@ rewrite(Work *work)
 	wh_combine_part(combine, &table->period, &span);
 	wh_combine_relation(combine, work->relid, &range);
 	wh_combine_part(combine, work->day, &day);
-	wh_fetch(work->tmpl, work->tenant, work->day, wh_combine_row, combine,
-			 &work->loaded->fetched);
+	sink.arg = combine;
+	wh_fetch(work->tmpl, work->tenant, work->day, &sink, &work->loaded->fetched);
 	content = wh_combine_end(combine);
 
 	work->loaded->method = WH_REFILL;
