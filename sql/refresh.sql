@@ -119,8 +119,6 @@ SELECT * FROM _wh.wh_refresh('daystats', method => 'magic');
 \echo :SQLSTATE
 SELECT * FROM _wh.wh_refresh('daystats', parallel => -1);
 \echo :SQLSTATE
-SELECT * FROM _wh.wh_refresh('daystats', prove => true);
-\echo :SQLSTATE
 SELECT _wh.rebuild_entire_warehouse(templates => '{nosuch}');
 \echo :SQLSTATE
 SELECT max(run_id) - :last_run AS runs_logged FROM _wh.extract_runs;

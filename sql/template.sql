@@ -60,8 +60,6 @@ UPDATE _wh.mv_templates SET source = 'local' WHERE template_name = 'tmpl';
 \echo :SQLSTATE
 UPDATE _wh.mv_templates SET on_drift = 'ignore' WHERE template_name = 'tmpl';
 \echo :SQLSTATE
-UPDATE _wh.mv_templates SET on_drift = 'adapt' WHERE template_name = 'tmpl';
-\echo :SQLSTATE
 UPDATE _wh.mv_templates SET lookback_days = -1 WHERE template_name = 'tmpl';
 \echo :SQLSTATE
 UPDATE _wh.mv_templates SET lookback_days = 3701 WHERE template_name = 'tmpl';

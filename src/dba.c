@@ -24,10 +24,8 @@
 #include "fetch.h"
 #include "guc.h"
 #include "matview.h"
-#include "names.h"
 #include "refresh.h"
 #include "settings.h"
-#include "slice.h"
 #include "spi.h"
 
 /* Position of the arguments that wh_refresh and wh_plan share. */
@@ -69,7 +67,7 @@ PG_FUNCTION_INFO_V1(wh_run_refresh);
 
 static void get_request(FunctionCallInfo fcinfo, WhRequest *request);
 static List *get_units(FunctionCallInfo fcinfo, const WhRequest *request);
-static void check_not_built(FunctionCallInfo fcinfo);
+static void get_rules(FunctionCallInfo fcinfo, WhRequest *request);
 static WhMethod forced_method(FunctionCallInfo fcinfo);
 static void not_built(const char *what);
 static int	get_parallel(FunctionCallInfo fcinfo);
@@ -80,6 +78,7 @@ static void report_run(void *arg, const WhUnit *unit, const WhRun *run);
 static void put_run(ReturnSetInfo *rsinfo, const WhRun *run);
 static void put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit);
 static void put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit);
+static char *plan_note(const WhMatviewPlan *plan);
 static void raise_failures(const Report *report, int total);
 static bool publish_committed(List *templates);
 
@@ -101,7 +100,6 @@ wh_refresh(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 	bool		published = true;
 
-	check_not_built(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	options.stop_on_failure = on_error == ON_ERROR_STOP;
 	options.consistent = flag_argument(fcinfo, ARG_CONSISTENT);
@@ -109,7 +107,7 @@ wh_refresh(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
-	request.method = forced_method(fcinfo);
+	get_rules(fcinfo, &request);
 	units = get_units(fcinfo, &request);
 	if (!dry_run)
 		published = wh_publish(wh_run_units(units, &options, report_run, &report));
@@ -133,21 +131,29 @@ Datum
 wh_plan(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	WhRunOptions options = {.parallel = get_parallel(fcinfo)};
 	WhRequest	request = {0};
 	WhRole		caller;
+	List	   *units;
 	ListCell   *lc;
 	int			seq = 0;
 
 	(void) get_on_error(fcinfo);
 	(void) get_parallel(fcinfo);
-	check_not_built(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
+	options.consistent = flag_argument(fcinfo, ARG_CONSISTENT);
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
-	request.method = forced_method(fcinfo);
-	foreach(lc, get_units(fcinfo, &request))
-		put_plan(rsinfo, ++seq, (const WhUnit *) lfirst(lc));
+	get_rules(fcinfo, &request);
+	units = get_units(fcinfo, &request);
+	foreach(lc, units)
+	{
+		WhUnit	   *unit = (WhUnit *) lfirst(lc);
+
+		unit->rules.may_refill = wh_may_refill(unit, units, &options);
+		put_plan(rsinfo, ++seq, unit);
+	}
 	wh_role_leave(&caller);
 
 	return (Datum) 0;
@@ -185,6 +191,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
+	request.recheck = true;
 	units = wh_units(&request);
 	wh_role_leave(&caller);
 
@@ -230,15 +237,16 @@ get_units(FunctionCallInfo fcinfo, const WhRequest *request)
 }
 
 /*
- * Answer what a later version brings.
+ * Read what wh_refresh and wh_plan want of every unit.  A template that is
+ * named has its old slices brought to its present version, too.
  */
 static void
-check_not_built(FunctionCallInfo fcinfo)
+get_rules(FunctionCallInfo fcinfo, WhRequest *request)
 {
-	if (flag_argument(fcinfo, ARG_PROVE))
-		not_built("prove");
-	if (flag_argument(fcinfo, ARG_ACCEPT_SHRINK))
-		not_built("accept_shrink");
+	request->rules.method = forced_method(fcinfo);
+	request->rules.prove = flag_argument(fcinfo, ARG_PROVE);
+	request->rules.accept_shrink = flag_argument(fcinfo, ARG_ACCEPT_SHRINK);
+	request->old_versions = !PG_ARGISNULL(ARG_TEMPLATE);
 }
 
 /*
@@ -337,7 +345,13 @@ report_run(void *arg, const WhUnit *unit, const WhRun *run)
 
 	if (report->rsinfo != NULL)
 		put_run(report->rsinfo, run);
-	if (run->error != NULL && report->failed++ == 0)
+	if (run->error == NULL)
+		return;
+
+	/* Nobody asked for a recheck: the data of the job itself is there. */
+	if (unit->purpose == WH_RECHECK)
+		wh_run_warn(run);
+	else if (report->failed++ == 0)
 		report->first_failure = *run;
 }
 
@@ -408,30 +422,48 @@ put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit)
 static void
 put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 {
-	const WhSlice *slice = wh_slice_find(unit->tmpl->name, unit->tenant->name, &unit->period);
-	bool		there = slice != NULL && OidIsValid(wh_slice_relid(slice));
-	char	   *name = wh_slice_name(unit->tmpl->name, &unit->period);
-	const char *relation = quote_qualified_identifier(unit->tenant->schema, name);
-	const char *note = there ? "write what differs" : "create and fill";
-	Datum		values[7] = {0};
-	bool		nulls[7] = {0};
+	WhMatviewPlan plan;
+	Datum		values[8] = {0};
+	bool		nulls[8] = {0};
 
+	wh_matview_plan(unit->tmpl, unit->tenant, &unit->period, &unit->rules, &plan);
 	if (!unit->begun)
-		note = "skipped: the day has not begun in the tenant's time zone";
+	{
+		plan.method = WH_CHOOSE;
+		plan.sql = NULL;
+		plan.locks = "none";
+		plan.reason = "skipped: the day has not begun in the tenant's time zone";
+	}
 
 	values[0] = Int32GetDatum(seq);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
 	values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period));
-	values[3] = CStringGetTextDatum(there
-									? psprintf("REFRESH MATERIALIZED VIEW %s", relation)
-									: wh_matview_sql(unit->tmpl, unit->tenant, &unit->period));
-	values[4] = CStringGetTextDatum(relation);
-	values[5] = CStringGetTextDatum(there
-									? psprintf("RowExclusiveLock on %s; AccessExclusiveLock at the end of a refill", relation)
-									: "AccessExclusiveLock on the new relation only");
-	values[6] = CStringGetTextDatum(note);
+	nulls[3] = plan.sql == NULL;
+	if (plan.sql != NULL)
+		values[3] = CStringGetTextDatum(plan.sql);
+	values[4] = CStringGetTextDatum(plan.relation);
+	values[5] = CStringGetTextDatum(plan.locks);
+	values[6] = CStringGetTextDatum(plan_note(&plan));
+	nulls[7] = plan.method == WH_CHOOSE;
+	if (plan.method != WH_CHOOSE)
+		values[7] = CStringGetTextDatum(wh_method_name(plan.method));
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * Say why that method; only the rows can tell whether a delta ends as one.
+ */
+static char *
+plan_note(const WhMatviewPlan *plan)
+{
+	if (plan->method != WH_DELTA)
+		return pstrdup(plan->reason);
+
+	return psprintf("%s: writes what differs%s", plan->reason,
+					plan->may_go_over ?
+					"; a refill when more than 10 % of the rows do, or than fit into pg_warehouse.delta_memory" :
+					"");
 }
 
 /*

@@ -31,7 +31,9 @@ static int	find_declared(TupleDesc declared, const char *name);
 static bool fits(const WhRemoteColumn *source, Oid declared);
 static bool builtin_fits(Oid source, Oid declared);
 static const char *base_name(const char *type_name);
-static void add_line(StringInfo lines, const char *column, const char *what);
+static WhDrift *make_drift(WhChange change, Form_pg_attribute att,
+						   const WhRemoteColumn *column);
+static char *drift_line(const WhDrift *drift);
 
 /*
  * Prepare and describe a query; see describe.h.
@@ -85,56 +87,85 @@ wh_describe(WhConn *conn, const char *query)
 /*
  * Compare with the declaration; see describe.h.
  */
-void
-wh_describe_check(const WhRemoteColumns *remote, TupleDesc declared,
-				  const char *template_name, WhConn *conn)
+List *
+wh_describe_drift(const WhRemoteColumns *remote, TupleDesc declared)
 {
-	StringInfoData lines;
+	List	   *drifts = NIL;
 	int			matched = 0;
 
-	initStringInfo(&lines);
 	for (int i = 0; i < declared->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(declared, i);
-		const char *name = NameStr(att->attname);
-		int			at = find_remote(remote, name);
+		int			at = find_remote(remote, NameStr(att->attname));
 
 		if (at < 0)
 		{
-			add_line(&lines, name, "missing at the source");
+			drifts = lappend(drifts, make_drift(WH_MISSING, att, NULL));
 			continue;
 		}
 		if (at < matched)
-			add_line(&lines, name, "reordered");
+			drifts = lappend(drifts, make_drift(WH_REORDERED, att, &remote->columns[at]));
 		matched = Max(matched, at);
 		if (!fits(&remote->columns[at], att->atttypid))
-			add_line(&lines, name,
-					 psprintf("%s at the source, declared %s",
-							  remote->columns[at].type_name,
-							  format_type_with_typemod(att->atttypid,
-													   att->atttypmod)));
+			drifts = lappend(drifts, make_drift(WH_RETYPED, att, &remote->columns[at]));
 	}
 	for (int i = 0; i < remote->n; i++)
 	{
-		const char *name = remote->columns[i].name;
+		const WhRemoteColumn *column = &remote->columns[i];
+		int			at = find_declared(declared, column->name);
 
-		if (find_declared(declared, name) < 0)
-			add_line(&lines, name, "not declared");
-		else if (find_remote(remote, name) != i)
-			add_line(&lines, name, "twice at the source");
+		if (at < 0)
+			drifts = lappend(drifts, make_drift(WH_ADDED, NULL, column));
+		else if (find_remote(remote, column->name) != i)
+			drifts = lappend(drifts, make_drift(WH_TWICE, TupleDescAttr(declared, at),
+												column));
 	}
 
-	if (lines.len == 0)
-		return;
+	return drifts;
+}
+
+/*
+ * Refuse drift that the template does not adapt to; see describe.h.  Where all
+ * columns are missing, the query is another one: nothing is adapted to that.
+ */
+List *
+wh_describe_check(const WhRemoteColumns *remote, const WhTemplate *tmpl,
+				  WhConn *conn)
+{
+	bool		adapts = strcmp(tmpl->on_drift, "adapt") == 0;
+	List	   *lines = NIL;
+	StringInfoData detail;
+	int			missing = 0;
+	ListCell   *lc;
+
+	initStringInfo(&detail);
+	foreach(lc, wh_describe_drift(remote, tmpl->columns))
+	{
+		const WhDrift *drift = (const WhDrift *) lfirst(lc);
+		char	   *line = drift_line(drift);
+
+		missing += drift->change == WH_MISSING;
+		adapts &= drift->change != WH_RETYPED && drift->change != WH_TWICE;
+		lines = lappend(lines, line);
+		appendStringInfo(&detail, "\n%s", line);
+	}
+	if (lines == NIL || (adapts && missing < tmpl->columns->natts))
+		return lines;
 
 	wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("columns at the source differ from those that template \"%s\" declares",
-					template_name),
-			 errdetail("%s%s", wh_conn_subject(conn), lines.data),
+					tmpl->name),
+			 errdetail("%s%s", wh_conn_subject(conn), detail.data),
 			 errhint("SELECT _wh.alter_template(%s, column_definitions => ...); or mend the query.",
-					 quote_literal_cstr(template_name))));
+					 quote_literal_cstr(tmpl->name))));
+}
+
+bool
+wh_describe_has(const WhRemoteColumns *remote, const char *column)
+{
+	return find_remote(remote, column) >= 0;
 }
 
 /*
@@ -364,8 +395,49 @@ base_name(const char *type_name)
 	return dot != NULL ? dot + 1 : type_name;
 }
 
-static void
-add_line(StringInfo lines, const char *column, const char *what)
+/*
+ * Tell of one difference; without "att" the column is not declared, without
+ * "column" it is not at the source.
+ */
+static WhDrift *
+make_drift(WhChange change, Form_pg_attribute att, const WhRemoteColumn *column)
 {
-	appendStringInfo(lines, "\ncolumn \"%s\": %s", wh_clean_text(column), what);
+	WhDrift    *drift = (WhDrift *) palloc0(sizeof(WhDrift));
+
+	drift->change = change;
+	drift->column = pstrdup(att != NULL ? NameStr(att->attname) : column->name);
+	if (att != NULL)
+		drift->declared_type = format_type_with_typemod(att->atttypid, att->atttypmod);
+	if (column != NULL)
+		drift->source_type = column->type_name;
+
+	return drift;
+}
+
+static char *
+drift_line(const WhDrift *drift)
+{
+	const char *what = NULL;
+
+	switch (drift->change)
+	{
+		case WH_MISSING:
+			what = "missing at the source";
+			break;
+		case WH_REORDERED:
+			what = "reordered";
+			break;
+		case WH_RETYPED:
+			what = psprintf("%s at the source, declared %s",
+							drift->source_type, drift->declared_type);
+			break;
+		case WH_ADDED:
+			what = "not declared";
+			break;
+		case WH_TWICE:
+			what = "twice at the source";
+			break;
+	}
+
+	return psprintf("column \"%s\": %s", wh_clean_text(drift->column), what);
 }

@@ -7,6 +7,8 @@
 
 #include "access/tupdesc.h"
 #include "conn.h"
+#include "nodes/pg_list.h"
+#include "template.h"
 
 typedef struct WhRemoteColumn
 {
@@ -28,13 +30,39 @@ typedef struct WhRemoteColumns
  */
 extern WhRemoteColumns *wh_describe(WhConn *conn, const char *query);
 
+typedef enum WhChange
+{
+	WH_MISSING,
+	WH_REORDERED,
+	WH_RETYPED,
+	WH_ADDED,
+	WH_TWICE
+} WhChange;
+
+/* One way in which the source differs from the declaration. */
+typedef struct WhDrift
+{
+	char	   *column;
+	WhChange	change;
+	char	   *declared_type;	/* NULL: not declared */
+	char	   *source_type;	/* NULL: missing */
+} WhDrift;
+
 /*
- * Compare: missing, added, reordered or retyped columns are 42804 with a line
- * for each in DETAIL.  A source type that every value of fits the declared
- * type passes (int4 for int8, varchar and enums for text).
+ * Compare; returns a list of WhDrift *.  A source type that every value of fits
+ * the declared type is no drift (int4 for int8, varchar and enums for text).
  */
-extern void wh_describe_check(const WhRemoteColumns *remote, TupleDesc declared,
-							  const char *template_name, WhConn *conn);
+extern List *wh_describe_drift(const WhRemoteColumns *remote, TupleDesc declared);
+
+/*
+ * Throw 42804, with a line for each drift in DETAIL, unless the template has
+ * none or adapts to it: columns that are missing, added or reordered.  Returns
+ * these lines (of char *).
+ */
+extern List *wh_describe_check(const WhRemoteColumns *remote,
+							   const WhTemplate *tmpl, WhConn *conn);
+
+extern bool wh_describe_has(const WhRemoteColumns *remote, const char *column);
 
 /* The remote columns as column definitions ("id" integer, ...), inferred. */
 extern char *wh_describe_definitions(const WhRemoteColumns *remote);

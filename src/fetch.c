@@ -59,7 +59,9 @@ typedef struct Fetch
 	const WhTenant *tenant;
 	const WhPeriod *period;
 	const char *subject;
+	bool		prove;
 	const WhRowSink *sink;
+	MemoryContext caller;		/* what it saw is told in there */
 	bool		ranged;			/* rows are checked against the period */
 	WhRange		range;
 	int64		rows;
@@ -84,15 +86,15 @@ static WhPeriod period_of_call(const WhTemplate *tmpl, bool whole, DateADT day);
 static void check_column_list(const WhTemplate *tmpl, const WhTenant *tenant,
 							  TupleDesc expected, bool whole, DateADT day);
 static void store_row(void *arg, Datum *values, bool *isnull);
+static void run(Fetch *state, WhFetched *fetched);
 static void stream_slice(Fetch *fetch, WhFetched *fetched);
 static char *subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
 						const WhPeriod *period);
 static char *purpose_of(const Fetch *fetch);
 static void begin_progress(const Fetch *fetch);
 static void show_progress(const Fetch *fetch);
-static char *render(const WhTemplate *tmpl, const WhTenant *tenant,
-					const WhPeriod *period);
-static char *copy_sql(const char *query, TupleDesc columns);
+static char *copy_sql(const char *query, TupleDesc columns,
+					  const WhRemoteColumns *remote);
 static void set_time_check(Fetch *fetch);
 static void begin_copy(WhConn *conn, const char *sql, int ncolumns);
 static void receive(Fetch *fetch, WhConn *conn, WhDecoder *decoder);
@@ -106,6 +108,10 @@ static void raise_over_cap(const Fetch *fetch, const char *what, int64 cap,
 						   const char *option) pg_attribute_noreturn();
 static void end_copy(const Fetch *fetch, WhConn *conn,
 					 const WhDecoder *decoder);
+static void tell_drift(const Fetch *fetch, const List *lines,
+					   WhFetched *fetched);
+static void tally_source(const Fetch *fetch, WhConn *conn, char *query,
+						 const WhRemoteColumns *remote, WhFetched *fetched);
 
 /*
  * _wh.fetch(template text, tenant text, day date) returns setof record
@@ -141,7 +147,7 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
 	period = period_of_call(tmpl, whole, day);
 	check_column_list(tmpl, tenant, store.desc, whole, day);
 
-	wh_fetch(tmpl, tenant, &period, &sink, &fetched);
+	wh_fetch(tmpl, tenant, &period, false, &sink, &fetched);
 	wh_slice_admit(tmpl, tenant->name, &period, tenant->time_zone);
 	wh_role_leave(&save);
 
@@ -153,24 +159,36 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
  */
 void
 wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
-		 const WhRowSink *sink, WhFetched *fetched)
+		 bool prove, const WhRowSink *sink, WhFetched *fetched)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(caller, "pg_warehouse fetch",
-												  ALLOCSET_DEFAULT_SIZES);
 	Fetch		state = {0};
 
 	state.tmpl = tmpl;
 	state.tenant = tenant;
 	state.period = period;
+	state.prove = prove;
 	state.sink = sink;
+	state.caller = CurrentMemoryContext;
+	run(&state, fetched);
+}
 
-	/* A connection that was not given back closes with the context. */
+/*
+ * Do all of it in a context of its own, with which a connection closes that was
+ * not given back.
+ */
+static void
+run(Fetch *state, WhFetched *fetched)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "pg_warehouse fetch",
+												  ALLOCSET_DEFAULT_SIZES);
+
+
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
-		wh_session_purpose(purpose_of(&state));
-		stream_slice(&state, fetched);
+		wh_session_purpose(purpose_of(state));
+		stream_slice(state, fetched);
 	}
 	PG_FINALLY();
 	{
@@ -188,7 +206,7 @@ char *
 wh_fetch_sql(const WhTemplate *tmpl, const WhTenant *tenant,
 			 const WhPeriod *period)
 {
-	char	   *sql = copy_sql(render(tmpl, tenant, period), tmpl->columns);
+	char	   *sql = copy_sql(wh_fetch_query(tmpl, tenant, period), tmpl->columns, NULL);
 
 	wh_gate_copy(sql);
 
@@ -276,6 +294,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	WhLease    *lease;
 	WhConn	   *conn;
 	WhDecoder  *decoder;
+	WhRemoteColumns *remote;
+	List	   *drift;
 	char	   *query;
 	char	   *sql;
 
@@ -290,19 +310,22 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	decoder = wh_decoder(columns, fetch->subject, field_cap,
 						 Max(field_cap, MIN_ROW_CAP));
 
-	query = render(fetch->tmpl, fetch->tenant, fetch->period);
-	sql = copy_sql(query, columns);
-	wh_gate_copy(sql);
+	query = wh_fetch_query(fetch->tmpl, fetch->tenant, fetch->period);
 
 	lease = wh_pool_take(fetch->tenant, fetch->subject);
 	conn = lease->conn;
-	wh_describe_check(wh_describe(conn, query), columns, fetch->tmpl->name,
-					  conn);
+	remote = wh_describe(conn, query);
+	drift = wh_describe_check(remote, fetch->tmpl, conn);
+	sql = copy_sql(query, columns, remote);
+	wh_gate_copy(sql);
 	begin_progress(fetch);
 	begin_copy(conn, sql, columns->natts);
 	receive(fetch, conn, decoder);
 	end_copy(fetch, conn, decoder);
 	pgstat_progress_end_command();
+	tell_drift(fetch, drift, fetched);
+	if (fetch->prove)
+		tally_source(fetch, conn, query, remote, fetched);
 
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
@@ -368,8 +391,8 @@ show_progress(const Fetch *fetch)
 /*
  * Fill the template's placeholders in for one tenant and period.
  */
-static char *
-render(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period)
+char *
+wh_fetch_query(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period)
 {
 	WhPlaceholders values;
 
@@ -383,10 +406,11 @@ render(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period)
 /*
  * Wrap a query so that the tenant sends each column, by name, in the type that
  * the decoder reads.  Casts carry no length: a value that is too long must be
- * refused here, not cut there.
+ * refused here, not cut there.  "remote" says which columns there are; NULL:
+ * all of them.
  */
 static char *
-copy_sql(const char *query, TupleDesc columns)
+copy_sql(const char *query, TupleDesc columns, const WhRemoteColumns *remote)
 {
 	StringInfoData sql;
 
@@ -396,8 +420,12 @@ copy_sql(const char *query, TupleDesc columns)
 	{
 		Form_pg_attribute att = TupleDescAttr(columns, i);
 
-		appendStringInfo(&sql, "%sq.%s::%s", i == 0 ? "" : ", ",
-						 quote_identifier(NameStr(att->attname)),
+		bool		there = remote == NULL ||
+		wh_describe_has(remote, NameStr(att->attname));
+
+		appendStringInfo(&sql, "%s%s%s::%s", i == 0 ? "" : ", ",
+						 there ? "q." : "",
+						 there ? quote_identifier(NameStr(att->attname)) : "NULL",
 						 wh_decode_cast(att->atttypid));
 	}
 	appendStringInfo(&sql, " FROM (\n%s\n) AS q) TO STDOUT (FORMAT binary)", query);
@@ -612,4 +640,31 @@ end_copy(const Fetch *fetch, WhConn *conn, const WhDecoder *decoder)
 			 errdetail("%s\nIt sent %lld rows, of which %lld arrived.",
 					   fetch->subject, (long long) sent,
 					   (long long) fetch->rows)));
+}
+
+/*
+ * Tell the caller which columns the fetch has adapted to.
+ */
+static void
+tell_drift(const Fetch *fetch, const List *lines, WhFetched *fetched)
+{
+	MemoryContext context = MemoryContextSwitchTo(fetch->caller);
+	ListCell   *lc;
+
+	fetched->drift = NIL;
+	foreach(lc, lines)
+		fetched->drift = lappend(fetched->drift, pstrdup((const char *) lfirst(lc)));
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Count and hash at the source what has just been copied from it.
+ */
+static void
+tally_source(const Fetch *fetch, WhConn *conn, char *query,
+			 const WhRemoteColumns *remote, WhFetched *fetched)
+{
+	wh_tally_source(conn, list_make1(query), fetch->tmpl->columns, remote,
+					&fetched->source);
+	fetched->source.hash = MemoryContextStrdup(fetch->caller, fetched->source.hash);
 }

@@ -8,6 +8,7 @@
 #include "executor/tuptable.h"
 #include "template.h"
 #include "period.h"
+#include "tally.h"
 #include "tenant.h"
 
 /* What a fetch saw. */
@@ -17,6 +18,8 @@ typedef struct WhFetched
 	int64		bytes;
 	double		fetch_ms;
 	TimestampTz as_of;			/* source clock in the reading snapshot */
+	List	   *drift;			/* what was adapted to, a char * per column */
+	WhTally		source;			/* of the reading snapshot, where asked for */
 } WhFetched;
 
 /*
@@ -34,14 +37,19 @@ typedef struct WhRowSink
 } WhRowSink;
 
 /*
- * Connect, describe and compare, then stream the period's rows to "sink".
+ * Connect, describe and compare, then stream the period's rows to "sink";
+ * "prove": then count and hash them at the source, in the same snapshot.
  * The caller has become the owner.  Everything lives in a context of its own
  * below CurrentMemoryContext; throws as conn.h and describe.h say, 23514 for a
  * row outside the period, 22021 for bad encoding, 54000 over a cap.
  */
 extern void wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant,
-					 const WhPeriod *period, const WhRowSink *sink,
-					 WhFetched *fetched);
+					 const WhPeriod *period, bool prove,
+					 const WhRowSink *sink, WhFetched *fetched);
+
+/* The template's query, rendered for one tenant and period. */
+extern char *wh_fetch_query(const WhTemplate *tmpl, const WhTenant *tenant,
+							const WhPeriod *period);
 
 /*
  * The SELECT that a tenant is sent for the period, rendered and wrapped with

@@ -14,12 +14,16 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "commands/matview.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/relcache.h"
 
 #include "fill.h"
 #include "flat.h"
@@ -39,6 +43,7 @@ typedef struct Load
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
 	const WhPeriod *period;
+	const WhLoadRules *rules;
 	int64		stored;
 	bool		may_go_over;	/* from delta to refill */
 	MemoryContext context;
@@ -53,14 +58,15 @@ static void fill_row(void *arg, Datum *values, bool *isnull);
 static void take_row(void *arg, Datum *values, bool *isnull);
 static TupleTableSlot *next_stored(void *arg);
 static void meet_stored(void *arg);
-static void start(Load *load, const WhLoadRules *rules);
+static void start(Load *load);
 static void keep_bounds(Load *load);
 static void go_over(Load *load, const char *reason);
 static void start_refill(Load *load);
 static void finish(Load *load);
 static void finish_refill(Load *load);
+static void apply_delta(Load *load);
+static Bitmapset * key_of(Relation rel, const WhTemplate *tmpl);
 static void apply_as_delta(Load *load);
-static void raise_not_locked(const Load *load) pg_attribute_noreturn();
 
 WhMethod
 wh_method_parse(const char *word)
@@ -83,12 +89,12 @@ wh_method_name(WhMethod method)
  */
 void
 wh_load_new(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
-			const WhPeriod *period, WhLoaded *loaded)
+			const WhPeriod *period, const WhLoadRules *rules, WhLoaded *loaded)
 {
 	WhFill	   *fill = wh_fill_begin(rel, WH_FILL_NEW);
 	WhRowSink	sink = {.row = fill_row,.arg = fill};
 
-	wh_fetch(tmpl, tenant, period, &sink, &loaded->fetched);
+	wh_fetch(tmpl, tenant, period, rules->prove, &sink, &loaded->fetched);
 	loaded->counts.inserted = wh_fill_end(fill);
 	SetMatViewPopulatedState(rel, true);
 	loaded->method = WH_FIRST_FILL;
@@ -111,6 +117,7 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 	load.tmpl = tmpl;
 	load.tenant = tenant;
 	load.period = period;
+	load.rules = rules;
 	load.stored = stored;
 	load.context = CurrentMemoryContext;
 	load.loaded = loaded;
@@ -118,8 +125,10 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 
 	PG_TRY();
 	{
-		start(&load, rules);
-		wh_fetch(tmpl, tenant, period, &sink, &loaded->fetched);
+		start(&load);
+		wh_fetch(tmpl, tenant, period, rules->prove, &sink, &loaded->fetched);
+		wh_load_check_shrink(tmpl, tenant, period, rules, stored,
+							 &loaded->fetched);
 		finish(&load);
 	}
 	PG_CATCH();
@@ -132,6 +141,66 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+}
+
+/*
+ * Keep what may be the only copy; see load.h.
+ */
+void
+wh_load_check_shrink(const WhTemplate *tmpl, const WhTenant *tenant,
+					 const WhPeriod *period, const WhLoadRules *rules,
+					 int64 stored, const WhFetched *fetched)
+{
+	const char *day = wh_date_text(period->start);
+	bool		shrunk = fetched->rows == 0 && stored > 0;
+
+	if (stored >= tmpl->shrink_min_rows)
+		shrunk |= (double) (stored - fetched->rows) > tmpl->max_shrink * (double) stored;
+	if (!shrunk || rules->accept_shrink || period->kind == WH_WHOLE ||
+		fetched->as_of < wh_period_span(period, tenant->time_zone).end)
+		return;
+
+	wh_remote_failed_mark();
+	ereport(ERROR,
+			(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
+			 errmsg("a closed day came back with " INT64_FORMAT " of its "
+					INT64_FORMAT " rows", fetched->rows, stored),
+			 errdetail("Tenant \"%s\", template \"%s\", day %s: if the source has purged them, these rows are the only copy. They were kept.",
+					   tenant->name, tmpl->name, day),
+			 errhint("If they are to go: SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s', accept_shrink => true);",
+					 quote_literal_cstr(tmpl->name), quote_literal_cstr(tenant->name),
+					 day, day)));
+}
+
+/*
+ * Compare what is stored with what the source has; see load.h.
+ */
+void
+wh_load_prove(Relation rel, const WhRange *range, const WhTemplate *tmpl,
+			  const WhTenant *tenant, const WhPeriod *period,
+			  const WhFetched *fetched)
+{
+	char	   *condition = NULL;
+	WhTally		stored;
+
+	if (range != NULL)
+		condition = wh_range_condition(range, psprintf("q.%s",
+													   quote_identifier(tmpl->time_column)));
+	wh_tally_stored(quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+											   RelationGetRelationName(rel)),
+					RelationGetDescr(rel), condition, tmpl->columns, &stored);
+	if (wh_tally_equal(&stored, &fetched->source))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("rows loaded are not those that the source has"),
+			 errdetail("Tenant \"%s\", template \"%s\", day %s: " INT64_FORMAT
+					   " rows here, " INT64_FORMAT " at the source in the same snapshot%s.",
+					   tenant->name, tmpl->name, wh_date_text(period->start),
+					   stored.rows, fetched->source.rows,
+					   stored.rows == fetched->source.rows ? ", of other content" : ""),
+			 errhint("A query that answers differently each time it runs cannot be proved; else report it.")));
 }
 
 static void
@@ -169,11 +238,13 @@ meet_stored(void *arg)
 }
 
 /*
- * Choose, before the first row.
+ * Choose, before the first row.  What is to be proved is read once more
+ * afterwards, which a refill's lock should not wait for.
  */
 static void
-start(Load *load, const WhLoadRules *rules)
+start(Load *load)
 {
+	const WhLoadRules *rules = load->rules;
 	WhLoaded   *loaded = load->loaded;
 
 	if (!load->rel->rd_rel->relispopulated)
@@ -192,8 +263,8 @@ start(Load *load, const WhLoadRules *rules)
 	{
 		loaded->method = WH_DELTA;
 		loaded->reason = rules->method == WH_DELTA ? "asked for" : "rows were stored";
-		load->may_go_over = rules->may_refill && rules->method == WH_CHOOSE &&
-			rules->range == NULL;
+		load->may_go_over = rules->may_refill && !rules->prove &&
+			rules->method == WH_CHOOSE && rules->range == NULL;
 		load->delta = wh_delta_begin(load->rel, rules->range, load->may_go_over ?
 									 Max(FEW_ROWS, load->stored * MANY_ROWS_PERCENT / 100) :
 									 PG_INT64_MAX);
@@ -257,24 +328,63 @@ finish(Load *load)
 		keep_bounds(load);
 
 	if (load->delta != NULL)
-		wh_delta_apply(load->delta, &load->loaded->counts);
+		apply_delta(load);
 	else
 		finish_refill(load);
+}
+
+static void
+apply_delta(Load *load)
+{
+	wh_delta_apply(load->delta, key_of(load->rel, load->tmpl),
+				   &load->loaded->counts);
+}
+
+/*
+ * Find the columns by which a changed row is known again: the template's key,
+ * else those of a unique index; NULL when there is neither.
+ */
+static Bitmapset *
+key_of(Relation rel, const WhTemplate *tmpl)
+{
+	Bitmapset  *key = NULL;
+	ListCell   *lc;
+
+	foreach(lc, tmpl->key_columns)
+		key = bms_add_member(key, get_attnum(RelationGetRelid(rel),
+											 (const char *) lfirst(lc)));
+	if (key != NULL)
+		return key;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (index->rd_index->indisunique && index->rd_index->indisvalid &&
+			RelationGetIndexPredicate(index) == NIL &&
+			RelationGetIndexExpressions(index) == NIL)
+		{
+			for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+				key = bms_add_member(key, index->rd_index->indkey.values[i]);
+		}
+		index_close(index, NoLock);
+		if (key != NULL)
+			break;
+	}
+
+	return key;
 }
 
 static void
 finish_refill(Load *load)
 {
 	WhLoaded   *loaded = load->loaded;
-	bool		populated = load->rel->rd_rel->relispopulated;
 
 	if (wh_refill_finish(&load->refill, &loaded->counts.inserted,
 						 &loaded->lock_ms))
 		loaded->counts.deleted = load->stored;
-	else if (populated)
-		apply_as_delta(load);
 	else
-		raise_not_locked(load);
+		apply_as_delta(load);
 }
 
 /*
@@ -306,17 +416,5 @@ apply_as_delta(Load *load)
 	tuplestore_end(spool);
 	while (!wh_delta_rest(load->delta))
 		wh_delta_make_room(load->delta);
-	wh_delta_apply(load->delta, &load->loaded->counts);
-}
-
-static void
-raise_not_locked(const Load *load)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not lock materialized view \"%s\"",
-					RelationGetRelationName(load->rel)),
-			 errdetail("Other sessions have held it for %d ms (pg_warehouse.lock_deadline), and it has no rows that could be changed in place.",
-					   wh_lock_deadline),
-			 errhint("Nothing was changed; run it again.")));
+	apply_delta(load);
 }

@@ -23,6 +23,8 @@ typedef struct WhLoadRules
 	WhMethod	method;			/* forced, or WH_CHOOSE */
 	bool		may_refill;		/* a commit follows at once, so readers may be
 								 * locked out until then */
+	bool		prove;			/* what is stored must be what the source has */
+	bool		accept_shrink;	/* a closed day may lose its rows */
 	const WhRange *range;		/* the part of the relation that the rows
 								 * belong to; NULL: all of it */
 } WhLoadRules;
@@ -46,16 +48,34 @@ extern const char *wh_method_name(WhMethod method);
  */
 extern void wh_load_new(Relation rel, const WhTemplate *tmpl,
 						const WhTenant *tenant, const WhPeriod *period,
-						WhLoaded *loaded);
+						const WhLoadRules *rules, WhLoaded *loaded);
 
 /*
  * Bring a relation of ours, opened once and under RowExclusiveLock, to the
- * source's present rows; "stored" is how many it has.  Throws 55P03 where
- * only a refill would do and readers do not make room.
+ * source's present rows; "stored" is how many it has.  Throws 55P03 where one
+ * that is not populated cannot be locked.
  */
 extern void wh_load_again(Relation rel, const WhTemplate *tmpl,
 						  const WhTenant *tenant, const WhPeriod *period,
 						  const WhLoadRules *rules, int64 stored,
 						  WhLoaded *loaded);
+
+/*
+ * Throw 23000 when a closed period that has "stored" rows came back empty, or
+ * with much fewer, and the rules do not accept that.  Called after the last
+ * row has arrived and before anything is replaced.
+ */
+extern void wh_load_check_shrink(const WhTemplate *tmpl, const WhTenant *tenant,
+								 const WhPeriod *period,
+								 const WhLoadRules *rules, int64 stored,
+								 const WhFetched *fetched);
+
+/*
+ * Throw 22000 unless the relation, or the range of it (NULL: all), has the rows
+ * that the source had in the reading snapshot.
+ */
+extern void wh_load_prove(Relation rel, const WhRange *range,
+						  const WhTemplate *tmpl, const WhTenant *tenant,
+						  const WhPeriod *period, const WhFetched *fetched);
 
 #endif							/* WH_LOAD_H */

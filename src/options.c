@@ -17,6 +17,10 @@
 #include "options.h"
 
 #define DEFAULT_MAX_FIELD_BYTES (INT64CONST(64) * 1024 * 1024)
+#define DEFAULT_MAX_SHRINK 0.5
+#define DEFAULT_SHRINK_MIN_ROWS 100
+
+static const int default_recheck_days[] = {2, 7, 30};
 
 typedef enum Shape
 {
@@ -54,13 +58,13 @@ static const Option known[] = {
 	{"max_bytes", SHAPE_COUNT, true},
 	{"max_field_bytes", SHAPE_COUNT, true},
 	{"max_rows", SHAPE_COUNT, true},
-	{"max_shrink", SHAPE_FRACTION, false},
+	{"max_shrink", SHAPE_FRACTION, true},
 	{"monthly_retention", SHAPE_INTERVAL, true},
 	{"on_conflict", SHAPE_CONFLICT, false},
 	{"overlap", SHAPE_INTERVAL, false},
 	{"public_view", SHAPE_BOOLEAN, true},
-	{"recheck_days", SHAPE_COUNTS, false},
-	{"shrink_min_rows", SHAPE_COUNT, false},
+	{"recheck_days", SHAPE_COUNTS, true},
+	{"shrink_min_rows", SHAPE_COUNT, true},
 	{"start_date", SHAPE_DATE, true},
 	{"storage_options", SHAPE_PARAMETERS, true},
 	{"tablespace", SHAPE_STRING, true},
@@ -98,6 +102,8 @@ static char *get_string(Jsonb *json, const char *name);
 static Interval *get_interval(Jsonb *json, const char *name);
 static bool get_bool(Jsonb *json, const char *name, bool if_missing);
 static int64 get_count(Jsonb *json, const char *name, int64 if_missing);
+static double get_fraction(Jsonb *json, const char *name, double if_missing);
+static List *get_recheck_days(Jsonb *json);
 
 /*
  * Check the options and read them; see options.h.
@@ -139,6 +145,15 @@ wh_options_read(Jsonb *json, WhOptions *options)
 	options->max_field_bytes = get_count(json, "max_field_bytes",
 										 DEFAULT_MAX_FIELD_BYTES);
 
+	found = get(json, "view_layout");
+	options->layout = found != NULL && is_string(found, "union")
+		? WH_LAYOUT_UNION : WH_LAYOUT_EXPAND;
+
+	options->max_shrink = get_fraction(json, "max_shrink", DEFAULT_MAX_SHRINK);
+	options->shrink_min_rows = get_count(json, "shrink_min_rows",
+										 DEFAULT_SHRINK_MIN_ROWS);
+	options->recheck_days = get_recheck_days(json);
+
 	options->daily_tablespace = get_string(json, "daily_tablespace");
 	options->tablespace = get_string(json, "tablespace");
 	options->access_method = get_string(json, "access_method");
@@ -170,11 +185,6 @@ check_option(const char *name, JsonbValue *value)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("option \"%s\" is not built yet", name),
 				 errhint("Leave it out.")));
-	if (option->shape == SHAPE_LAYOUT && !is_string(value, "union"))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("view_layout \"expand\" is not built yet"),
-				 errhint("Use \"union\", or leave the option out.")));
 }
 
 static const Option *
@@ -470,4 +480,49 @@ get_count(Jsonb *json, const char *name, int64 if_missing)
 
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8,
 											 NumericGetDatum(value->val.numeric)));
+}
+
+static double
+get_fraction(Jsonb *json, const char *name, double if_missing)
+{
+	JsonbValue *value = get(json, name);
+
+	if (value == NULL)
+		return if_missing;
+
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8,
+											  NumericGetDatum(value->val.numeric)));
+}
+
+/*
+ * List the ages at which a day is compared once more; an empty array means
+ * never.  An age that no day reaches is as good as none.
+ */
+static List *
+get_recheck_days(Jsonb *json)
+{
+	JsonbValue *value = get(json, "recheck_days");
+	List	   *days = NIL;
+	JsonbIterator *it;
+	JsonbValue	element;
+
+	if (value == NULL)
+	{
+		for (int i = 0; i < (int) lengthof(default_recheck_days); i++)
+			days = lappend_int(days, default_recheck_days[i]);
+		return days;
+	}
+
+	it = JsonbIteratorInit(value->val.binary.data);
+	(void) JsonbIteratorNext(&it, &element, false);
+	while (JsonbIteratorNext(&it, &element, true) == WJB_ELEM)
+	{
+		int64		age = DatumGetInt64(DirectFunctionCall1(numeric_int8,
+															NumericGetDatum(element.val.numeric)));
+
+		days = list_append_unique_int(days, (int) Min(age, PG_INT32_MAX / 2));
+	}
+	list_sort(days, list_int_cmp);
+
+	return days;
 }

@@ -5,9 +5,17 @@
 #ifndef WH_OPTIONS_H
 #define WH_OPTIONS_H
 
+#include "nodes/pg_list.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
+
+/* How the views of a template are made. */
+typedef enum WhLayout
+{
+	WH_LAYOUT_EXPAND,			/* over one foreign table */
+	WH_LAYOUT_UNION				/* literal UNION ALL */
+} WhLayout;
 
 /* What the options say, with their defaults. */
 typedef struct WhOptions
@@ -19,6 +27,10 @@ typedef struct WhOptions
 	int64		max_bytes;		/* 0: no cap */
 	int64		max_field_bytes;
 	bool		public_view;
+	WhLayout	layout;
+	double		max_shrink;		/* the part of its rows that a day may lose */
+	int64		shrink_min_rows;	/* a smaller day may lose any part */
+	List	   *recheck_days;	/* of int, ascending: ages of closed days */
 	char	   *daily_tablespace;	/* NULL: the default */
 
 	/* Of month and year tables; NULL: the default, or not at all. */

@@ -6,8 +6,8 @@
 #ifndef WH_QUEUE_H
 #define WH_QUEUE_H
 
-#include "load.h"
 #include "nodes/pg_list.h"
+#include "refresh.h"
 #include "storage/dsm.h"
 #include "storage/shm_mq.h"
 
@@ -20,6 +20,10 @@ typedef enum WhUnitState
 	WH_UNIT_DONE,				/* its row of the log says how it ended */
 	WH_UNIT_LOST				/* its worker died */
 } WhUnitState;
+
+/* Flags of a queue. */
+#define WH_QUEUE_STOP_ON_FAILURE 1	/* let no further unit start */
+#define WH_QUEUE_CONSISTENT 2	/* one snapshot for each tenant and day */
 
 /* How a unit stands. */
 typedef struct WhOutcome
@@ -38,7 +42,9 @@ typedef struct WhClaim
 	bool		rollup;
 	bool		allow_gaps;
 	bool		begun;
-	WhMethod	method;
+	bool		consistent;
+	WhPurpose	purpose;
+	WhLoadRules rules;
 } WhClaim;
 
 /*
@@ -47,8 +53,8 @@ typedef struct WhClaim
  * turn.  The segment belongs to CurrentResourceOwner.  NULL when there is no
  * room for one more segment.
  */
-extern dsm_segment *wh_queue_create(const List *units, int nworkers,
-									bool stop_on_failure, const List *settings);
+extern dsm_segment *wh_queue_create(const List *units, int nworkers, int flags,
+									const List *settings);
 
 /* Find the queue in a segment; throws when its layout is another version's. */
 extern WhQueue *wh_queue_of(dsm_segment *segment);

@@ -110,6 +110,14 @@ wh_range_literal(const WhRange *range, int64 end)
 					range->typid == DATEOID ? "date" : "timestamp");
 }
 
+char *
+wh_range_condition(const WhRange *range, const char *column)
+{
+	return psprintf("%s OPERATOR(pg_catalog.>=) %s AND %s OPERATOR(pg_catalog.<) %s",
+					column, wh_range_literal(range, range->lower),
+					column, wh_range_literal(range, range->upper));
+}
+
 /*
  * Begin; see range.h.
  */

@@ -36,6 +36,9 @@ extern bool wh_range_holds(const WhRange *range, Datum value, bool isnull);
 /* An end of the range as a typed literal. */
 extern char *wh_range_literal(const WhRange *range, int64 end);
 
+/* The condition that picks the rows of the range, for "column" as SQL. */
+extern char *wh_range_condition(const WhRange *range, const char *column);
+
 typedef struct WhRangeScan WhRangeScan;
 
 /*

@@ -12,9 +12,13 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "budget.h"
+#include "compare.h"
 #include "conn.h"
 #include "lock.h"
 #include "matview.h"
@@ -27,6 +31,9 @@
 /* More days than this in one call are a slip, or a job for several calls. */
 #define MAX_DAYS 3700
 
+/* Days after which a recheck that did not happen is given up. */
+#define RECHECK_WEEK 7
+
 /* The views of one template, and whether all of them are up to date. */
 typedef struct Showing
 {
@@ -36,15 +43,26 @@ typedef struct Showing
 
 static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
 					  const WhTenant *tenant, TimestampTz now);
+static List *rechecks_of(const WhTemplate *tmpl, const WhTenant *tenant,
+						 DateADT today, List *units);
+static bool is_recheck_due(const WhTemplate *tmpl, const WhTenant *tenant,
+						   DateADT day, int age);
+static List *old_versions_of(const WhTemplate *tmpl, const WhTenant *tenant,
+							 DateADT today, List *units);
+static bool has_unit(const List *units, DateADT day);
+static bool is_frozen(const WhTemplate *tmpl, const WhTenant *tenant,
+					  DateADT day);
 static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day);
 static void check_days(const WhRequest *request, TimestampTz now);
 static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
 						 DateADT day, DateADT today);
 static int	compare_tenant_day(const ListCell *a, const ListCell *b);
 static const char *reason_to_skip(const WhUnit *unit);
+static void recheck_unit(WhRun *run, void *arg);
 static void load_unit(WhRun *run, void *arg);
 static void load_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
 static bool load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
+static List *kept_lines(const List *lines, MemoryContext context);
 static void roll_up_unit(WhRun *run, void *arg);
 static void publish_template(WhRun *run, void *arg);
 
@@ -145,7 +163,16 @@ void
 wh_unit_start(const WhUnit *unit, WhRun *run)
 {
 	wh_unit_name(unit, run);
-	wh_run_start(run, unit->rollup ? "rollup" : "refresh");
+	wh_run_start(run, wh_unit_kind(unit));
+}
+
+const char *
+wh_unit_kind(const WhUnit *unit)
+{
+	if (unit->rollup)
+		return "rollup";
+
+	return unit->purpose == WH_LOAD ? "refresh" : "reconcile";
 }
 
 /*
@@ -174,10 +201,67 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 	else
 	{
 		wh_run_reap(run);
-		wh_run_contained(run, unit->rollup ? roll_up_unit : load_unit,
+		wh_run_contained(run, unit->rollup ? roll_up_unit :
+						 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
 						 unconstify(WhUnit *, unit));
 	}
 	wh_run_finish(run);
+}
+
+/*
+ * Let the commit of a refill not wait for a standby: its AccessExclusiveLock
+ * would last as long.  The standby gets the rows as soon as it can; should all
+ * be lost before, the next refresh brings them again.
+ */
+void
+wh_unit_commits(const WhRun *run)
+{
+	if (run->method == NULL ||
+		strcmp(run->method, wh_method_name(WH_REFILL)) != 0 ||
+		synchronous_commit <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		return;
+
+	(void) set_config_option("synchronous_commit", "local",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							 true, 0, false);
+}
+
+/*
+ * Say why the day is left alone; see refresh.h.
+ */
+const char *
+wh_unit_kept_out(const WhUnit *unit)
+{
+	if (!unit->begun)
+		return psprintf("day %s has not begun in the time zone of tenant \"%s\"",
+						wh_date_text(unit->period.start), unit->tenant->name);
+	if (is_frozen(unit->tmpl, unit->tenant, unit->period.start))
+		return psprintf("day %s of template \"%s\" is frozen",
+						wh_date_text(unit->period.start), unit->tmpl->name);
+
+	return NULL;
+}
+
+/*
+ * Find the first day of a pair; see refresh.h.
+ */
+bool
+wh_first_day(const WhTemplate *tmpl, const WhTenant *tenant, DateADT *day)
+{
+	List	   *slices;
+
+	if (tmpl->has_start_date)
+	{
+		*day = tmpl->start_date;
+		return true;
+	}
+
+	slices = wh_slices(tmpl->name, tenant->name);
+	if (slices == NIL)
+		return false;
+	*day = wh_slice_first_day((const WhSlice *) linitial(slices));
+
+	return true;
 }
 
 List *
@@ -235,6 +319,7 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 	bool		look_back = !request->has_from &&
 	(to == today || to == wh_date_at(now, "UTC"));
 	List	   *units = NIL;
+	ListCell   *lc;
 
 	if (look_back)
 	{
@@ -251,11 +336,128 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 		if (optional && is_final(tmpl, tenant, day))
 			continue;
 		unit = make_unit(tmpl, tenant, day, today);
-		unit->rules.method = request->method;
 		units = request->newest_first ? lcons(unit, units) : lappend(units, unit);
 	}
 
+	if (request->recheck && look_back)
+		units = rechecks_of(tmpl, tenant, today, units);
+	if (request->old_versions && look_back)
+		units = old_versions_of(tmpl, tenant, today, units);
+
+	foreach(lc, units)
+		((WhUnit *) lfirst(lc))->rules = request->rules;
+
 	return units;
+}
+
+/*
+ * Add the closed days that are to be compared with the source once more, since
+ * late data comes.  A day is due at each age of recheck_days, and for a week
+ * after that, for jobs that did not run.
+ */
+static List *
+rechecks_of(const WhTemplate *tmpl, const WhTenant *tenant, DateADT today,
+			List *units)
+{
+	ListCell   *lc;
+
+	foreach(lc, tmpl->recheck_days)
+	{
+		int			age = lfirst_int(lc);
+
+		for (int late = 0; late < RECHECK_WEEK; late++)
+		{
+			DateADT		day = today - 1 - age - late;
+			WhUnit	   *unit;
+
+			if (has_unit(units, day) || !is_recheck_due(tmpl, tenant, day, age))
+				continue;
+			unit = make_unit(tmpl, tenant, day, today);
+			unit->purpose = WH_RECHECK;
+			units = lappend(units, unit);
+		}
+	}
+
+	return units;
+}
+
+/*
+ * Has the day, which is stored, not been read or compared since it reached
+ * that age?  Days of a roll-up have no clock of their own: the log knows.
+ */
+static bool
+is_recheck_due(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day, int age)
+{
+	const WhSlice *slice = wh_slice_covering(tmpl->name, tenant->name, day);
+	WhPeriod	last_day = wh_period_day(day + age);
+	TimestampTz since = wh_period_span(&last_day, tenant->time_zone).end;
+
+	if (slice == NULL || !wh_slice_is_populated(slice) ||
+		(slice->period.kind == WH_DAY && slice->as_of >= since) ||
+		(slice->period.kind != WH_DAY &&
+		 (tmpl->time_column == NULL || list_member_int(slice->missing, day))))
+		return false;
+
+	return !is_frozen(tmpl, tenant, day) &&
+		!wh_run_rechecked(tmpl->name, tenant->name, day, since);
+}
+
+/*
+ * Add the days that an older version of the template made, newest first.
+ */
+static List *
+old_versions_of(const WhTemplate *tmpl, const WhTenant *tenant, DateADT today,
+				List *units)
+{
+	List	   *slices = wh_slices(tmpl->name, tenant->name);
+
+	for (int i = list_length(slices) - 1; i >= 0; i--)
+	{
+		const WhSlice *slice = (const WhSlice *) list_nth(slices, i);
+
+		if (slice->period.kind == WH_DAY && slice->template_version != tmpl->version &&
+			!has_unit(units, slice->period.start) &&
+			!is_frozen(tmpl, tenant, slice->period.start))
+			units = lappend(units, make_unit(tmpl, tenant, slice->period.start, today));
+	}
+
+	return units;
+}
+
+static bool
+has_unit(const List *units, DateADT day)
+{
+	ListCell   *lc;
+
+	foreach(lc, units)
+	{
+		if (((const WhUnit *) lfirst(lc))->period.start == day)
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * Is the day closed, stored, and never to be fetched again?
+ */
+static bool
+is_frozen(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
+{
+	const WhSlice *slice;
+	WhPeriod	period = wh_period_day(day);
+
+	if (!tmpl->frozen)
+		return false;
+	slice = wh_slice_covering(tmpl->name, tenant->name, day);
+
+	if (slice == NULL || strcmp(slice->state, "empty") == 0 ||
+		!wh_slice_is_populated(slice))
+		return false;
+	if (slice->period.kind != WH_DAY)
+		return !list_member_int(slice->missing, day);
+
+	return slice->as_of >= wh_period_span(&period, tenant->time_zone).end;
 }
 
 /*
@@ -332,7 +534,6 @@ check_days(const WhRequest *request, TimestampTz now)
 void
 wh_check_one_transaction(const List *units)
 {
-	int64		capacity = wh_lock_capacity();
 	int64		needed = 0;
 	bool		rollups = false;
 	ListCell   *lc;
@@ -342,8 +543,7 @@ wh_check_one_transaction(const List *units)
 		const WhUnit *unit = (const WhUnit *) lfirst(lc);
 
 		rollups |= unit->rollup;
-		needed += unit->rollup ? unit->locks :
-			WH_LOCKS_PER_MATVIEW + wh_template_index_count(unit->tmpl);
+		needed += unit->rollup ? unit->locks : wh_relation_locks(unit->tmpl);
 		if (unit->rules.method == WH_REFILL && list_length(units) > 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -353,14 +553,16 @@ wh_check_one_transaction(const List *units)
 					 errhint("CALL _wh.run_refresh(...) commits each unit; or refill one slice at a time.")));
 	}
 
-	if (needed > capacity / 2)
+	if (!wh_locks_fit(needed))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("%d units do not fit into one transaction", list_length(units)),
-				 errdetail("They need about " INT64_FORMAT " locks, and the server has room for "
-						   INT64_FORMAT ".", needed, capacity),
-				 errhint("CALL _wh.%s(...) commits each unit; or raise max_locks_per_transaction.",
-						 rollups ? "run_rollup" : "run_refresh")));
+				 errdetail("They need about " INT64_FORMAT " locks, and the lock table has room for "
+						   INT64_FORMAT " in all.", needed, wh_lock_capacity()),
+				 errhint("CALL _wh.%s(...) commits each unit; or set max_locks_per_transaction = "
+						 INT64_FORMAT " (now %d) and restart the server.",
+						 rollups ? "run_rollup" : "run_refresh",
+						 wh_locks_setting(needed), max_locks_per_xact)));
 }
 
 static WhUnit *
@@ -401,8 +603,7 @@ reason_to_skip(const WhUnit *unit)
 	const WhSlice *slice;
 
 	if (!unit->begun)
-		return psprintf("day %s has not begun in the time zone of tenant \"%s\"",
-						wh_date_text(unit->period.start), unit->tenant->name);
+		return wh_unit_kept_out(unit);
 	if (!wh_slice_try_lock(unit->tmpl->name, unit->tenant->name))
 		return psprintf("template \"%s\" is already being refreshed for tenant \"%s\"",
 						unit->tmpl->name, unit->tenant->name);
@@ -413,12 +614,32 @@ reason_to_skip(const WhUnit *unit)
 			OidIsValid(wh_slice_relid(slice)) ?
 			psprintf("template \"%s\" is already rolled up in \"%s.%s\"", unit->tmpl->name,
 					 slice->relation_schema, slice->relation_name) : NULL;
-	if (unit->tmpl->frozen && slice != NULL && strcmp(slice->state, "empty") != 0 &&
-		is_final(unit->tmpl, unit->tenant, unit->period.start))
-		return psprintf("day %s of template \"%s\" is frozen",
-						wh_date_text(unit->period.start), unit->tmpl->name);
 
-	return NULL;
+	return wh_unit_kept_out(unit);
+}
+
+
+/*
+ * Compare the day with the source, and load it if it differs.
+ */
+static void
+recheck_unit(WhRun *run, void *arg)
+{
+	const WhUnit *unit = (const WhUnit *) arg;
+	WhComparison *found = wh_compare_day(unit->tmpl, unit->tenant, &unit->period);
+
+	if (!found->equal)
+	{
+		load_unit(run, arg);
+		return;
+	}
+
+	wh_compare_confirm(found);
+	run->status = "loaded";
+	run->choice = "equal to the source";
+	run->rows_extracted = found->source.rows;
+	run->rows_unchanged = found->source.rows;
+	run->as_of = found->as_of;
 }
 
 /*
@@ -437,8 +658,10 @@ load_unit(WhRun *run, void *arg)
 	run->status = "loaded";
 	run->method = wh_method_name(loaded->method);
 	run->choice = loaded->reason;
+	run->drift = kept_lines(loaded->fetched.drift, run->context);
 	run->rows_extracted = loaded->fetched.rows;
 	run->rows_inserted = loaded->counts.inserted;
+	run->rows_updated = loaded->counts.updated;
 	run->rows_deleted = loaded->counts.deleted;
 	run->rows_unchanged = loaded->counts.unchanged;
 	run->bytes = loaded->fetched.bytes;
@@ -472,8 +695,26 @@ load_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 	slice.method = unconstify(char *, wh_method_name(loaded->method));
 	slice.run_id = run->run_id;
 	slice.template_version = unit->tmpl->version;
+	slice.content_hash = result->content_hash;
 	wh_slice_bind(&slice, unit->tmpl, unit->tenant->time_zone);
 	wh_slice_put(&slice);
+}
+
+/*
+ * Copy lines to a context that outlives the work.
+ */
+static List *
+kept_lines(const List *lines, MemoryContext context)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	List	   *kept = NIL;
+	ListCell   *lc;
+
+	foreach(lc, lines)
+		kept = lappend(kept, pstrdup((const char *) lfirst(lc)));
+	MemoryContextSwitchTo(caller);
+
+	return kept;
 }
 
 /*

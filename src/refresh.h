@@ -11,12 +11,6 @@
 #include "template.h"
 #include "tenant.h"
 
-/*
- * Locks that a materialized view takes beside one per index: itself, its toast
- * table and index, its type's namespace.
- */
-#define WH_LOCKS_PER_MATVIEW 4
-
 /* What a caller asked for. */
 typedef struct WhRequest
 {
@@ -29,8 +23,20 @@ typedef struct WhRequest
 	DateADT		to;				/* inclusive */
 	bool		newest_first;
 	bool		missing_only;	/* leave out what is loaded and final */
-	WhMethod	method;			/* forced, or WH_CHOOSE */
+	bool		old_versions;	/* without a range: slices of older versions
+								 * of the template too, newest first */
+	bool		recheck;		/* without a range: closed days whose recheck
+								 * is due, too */
+	WhLoadRules rules;			/* for every unit */
 } WhRequest;
+
+/* What a unit is to do. */
+typedef enum WhPurpose
+{
+	WH_LOAD,
+	WH_MEND,					/* load: it was found to differ */
+	WH_RECHECK					/* compare, and load if it differs */
+} WhPurpose;
 
 /* One piece of work: one transaction, one row of the log. */
 typedef struct WhUnit
@@ -42,6 +48,7 @@ typedef struct WhUnit
 	bool		allow_gaps;		/* of a roll-up: with days missing */
 	int			locks;			/* of a roll-up in one transaction; else 0 */
 	bool		begun;			/* the day has begun in the tenant's zone */
+	WhPurpose	purpose;
 	WhLoadRules rules;			/* may_refill is for whoever runs it to say */
 } WhUnit;
 
@@ -78,12 +85,34 @@ extern void wh_units_by_tenant_day(List *units);
  */
 extern void wh_unit_run(const WhUnit *unit, WhRun *run);
 
+/*
+ * Say why the unit's day is not to be fetched, whoever asks: it has not begun,
+ * or it is frozen.  NULL: it may be.
+ */
+extern const char *wh_unit_kept_out(const WhUnit *unit);
+
+/*
+ * Find the first day that a pair should have: the template's start date, else
+ * the first day in the ledger; false when there is neither.
+ */
+extern bool wh_first_day(const WhTemplate *tmpl, const WhTenant *tenant,
+						 DateADT *day);
+
+/* What the log calls such a unit. */
+extern const char *wh_unit_kind(const WhUnit *unit);
+
 /* Begin a run with the unit's names; the log does not hear of it. */
 extern void wh_unit_name(const WhUnit *unit, WhRun *run);
 
 /* The two halves of wh_unit_run(), for callers that commit in between. */
 extern void wh_unit_start(const WhUnit *unit, WhRun *run);
 extern void wh_unit_work(const WhUnit *unit, WhRun *run);
+
+/*
+ * Prepare the commit that follows a unit's work at once, in a transaction that
+ * is the unit's own.  Caller: no longer switched to another role.
+ */
+extern void wh_unit_commits(const WhRun *run);
 
 /*
  * Add the unit's template to those whose views may be out of date by now;

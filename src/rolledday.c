@@ -51,6 +51,7 @@ typedef struct Work
 	WhSlice		after;			/* the ledger's row as it will be */
 } Work;
 
+static void prove(const Work *work);
 static void lock_table(Work *work);
 static void check_ours(const Work *work);
 static void check_method(const Work *work);
@@ -96,6 +97,8 @@ wh_rolledday_load(const WhTemplate *tmpl, const WhTenant *tenant,
 
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, begun);
+	if (rules->prove)
+		prove(&work);
 	result->load_ms = Max(INSTR_TIME_GET_MILLISEC(elapsed) -
 						  loaded->fetched.fetch_ms - loaded->lock_ms, 0);
 	result->schema = table->relation_schema;
@@ -111,6 +114,23 @@ wh_rolledday_load(const WhTemplate *tmpl, const WhTenant *tenant,
 		work.after.missing = list_delete_int(list_copy(table->missing), day->start);
 	wh_slice_put(&work.after);
 	wh_lock_unbound(nestlevel);
+}
+
+/*
+ * See that the table has of that day what the source had.
+ */
+static void
+prove(const Work *work)
+{
+	WhSpan		day = wh_period_span(work->day, work->tenant->time_zone);
+	Relation	rel = relation_open(wh_slice_relid(work->table), AccessShareLock);
+	WhRange		range;
+
+	(void) wh_range_of(RelationGetDescr(rel), work->tmpl->time_column, work->day,
+					   &day, &range);
+	wh_load_prove(rel, &range, work->tmpl, work->tenant, work->day,
+				  &work->loaded->fetched);
+	relation_close(rel, AccessShareLock);
 }
 
 /*
@@ -281,7 +301,8 @@ rewrite(Work *work)
 	wh_combine_relation(combine, work->relid, &range);
 	wh_combine_part(combine, work->day, &day);
 	sink.arg = combine;
-	wh_fetch(work->tmpl, work->tenant, work->day, &sink, &work->loaded->fetched);
+	wh_fetch(work->tmpl, work->tenant, work->day, work->rules->prove, &sink,
+			 &work->loaded->fetched);
 	content = wh_combine_end(combine);
 
 	work->loaded->method = WH_REFILL;
@@ -289,6 +310,8 @@ rewrite(Work *work)
 	work->loaded->counts.inserted = work->loaded->fetched.rows;
 	work->loaded->counts.deleted = table->row_count - content.rows +
 		work->loaded->fetched.rows;
+	wh_load_check_shrink(work->tmpl, work->tenant, work->day, work->rules,
+						 work->loaded->counts.deleted, &work->loaded->fetched);
 	work->after.row_count = content.rows;
 	work->after.content_hash = wh_content_text(content.hash);
 	work->after.template_version = work->tmpl->version;

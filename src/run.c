@@ -62,7 +62,7 @@ wh_run_finish(const WhRun *run)
 {
 	const ErrorData *error = run->error;
 	bool		loaded = strcmp(run->status, "loaded") == 0;
-	WhArg		args[20];
+	WhArg		args[21];
 	int			n = 0;
 
 	args[n++] = wh_int8(run->run_id);
@@ -86,6 +86,7 @@ wh_run_finish(const WhRun *run)
 	args[n++] = wh_text(error ? error->detail : NULL);
 	args[n++] = wh_text(error ? error->hint : NULL);
 	args[n++] = wh_text(loaded ? run->choice : NULL);
+	args[n++] = wh_text_array(loaded ? run->drift : NIL);
 
 	(void) wh_ledger("UPDATE _wh.extract_runs SET status = $2,"
 					 " run_finished_at = $3, rows_extracted = $4,"
@@ -94,8 +95,9 @@ wh_run_finish(const WhRun *run)
 					 " fetch_ms = $11, load_ms = $12, lock_ms = $13,"
 					 " method = $14, sqlstate = $15, error_category = $16,"
 					 " error_message = $17, error_detail = $18,"
-					 " error_hint = $19, context = CASE WHEN $20 IS NOT NULL"
-					 " THEN pg_catalog.jsonb_build_object('reason', $20) END"
+					 " error_hint = $19, context = NULLIF("
+					 "   pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
+					 "     'reason', $20, 'drift', pg_catalog.to_jsonb($21))), '{}')"
 					 " WHERE run_id OPERATOR(pg_catalog.=) $1",
 					 args, n);
 }
@@ -164,8 +166,8 @@ wh_run_lost(WhRun *run)
 	run->error = (ErrorData *) palloc0(sizeof(ErrorData));
 	run->error->elevel = ERROR;
 	run->error->sqlerrcode = ERRCODE_ADMIN_SHUTDOWN;
-	run->error->message = "the background worker ended before its unit did";
-	run->error->detail = "It was terminated, or it failed; the unit's old rows are as they were.";
+	run->error->message = "the run is lost: its background worker ended before it did";
+	run->error->detail = "It was terminated, or it failed; the old rows are as they were.";
 	run->error->hint = "See the server's log, and run it again.";
 	wh_run_finish(run);
 }
@@ -216,6 +218,7 @@ wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
 											   ALLOCSET_DEFAULT_SIZES);
 	ErrorData  *volatile error = NULL;
 
+	run->context = caller;
 	wh_remote_failed_reset();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(unit);
@@ -251,6 +254,37 @@ wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
 
 	run->error = error;
 	run->status = "failed";
+}
+
+/*
+ * Ask the log for a day's last comparison; see run.h.
+ */
+bool
+wh_run_rechecked(const char *template_name, const char *tenant, DateADT day,
+				 TimestampTz since)
+{
+	WhArg		args[4];
+	bool		found;
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(day);
+	args[3] = wh_timestamptz(since);
+
+	SPI_connect();
+	found = wh_spi(SPI_OK_SELECT,
+				   "SELECT FROM _wh.extract_runs"
+				   " WHERE template_name OPERATOR(pg_catalog.=) $1"
+				   " AND tenant_name OPERATOR(pg_catalog.=) $2"
+				   " AND period_start OPERATOR(pg_catalog.=) $3"
+				   " AND run_started_at OPERATOR(pg_catalog.>=) $4"
+				   " AND (status OPERATOR(pg_catalog.=) 'loaded'"
+				   "   OR kind OPERATOR(pg_catalog.=) 'reconcile'"
+				   "   AND error_category OPERATOR(pg_catalog.=) 'data')"
+				   " LIMIT 1", args, lengthof(args)) > 0;
+	SPI_finish();
+
+	return found;
 }
 
 /*

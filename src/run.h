@@ -7,6 +7,7 @@
 #define WH_RUN_H
 
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "period.h"
 #include "utils/elog.h"
 
@@ -24,6 +25,7 @@ typedef struct WhRun
 	const char *reason;			/* why skipped; NULL else */
 	const char *method;			/* first_fill, refill, ... or NULL */
 	const char *choice;			/* why that method; NULL: not told */
+	List	   *drift;			/* of char *, columns adapted to */
 	int64		rows_extracted;
 	int64		rows_inserted;
 	int64		rows_updated;
@@ -36,6 +38,8 @@ typedef struct WhRun
 	TimestampTz as_of;			/* DT_NOBEGIN: unknown */
 	bool		remote_error;	/* the tenant's failure, not the user's word */
 	ErrorData  *error;			/* NULL unless failed; in the caller's context */
+	MemoryContext context;		/* outlives contained work, which may leave
+								 * something in it */
 } WhRun;
 
 /* Insert the row with status extracting; sets run_id and started_at. */
@@ -68,6 +72,13 @@ extern void wh_run_reap(const WhRun *run);
  * run->error; but a local cancel or shutdown is thrown on.
  */
 extern void wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg);
+
+/*
+ * Was the day reconciled since then, or was it found that it must not be
+ * replaced?  A tenant that could not be asked does not count.
+ */
+extern bool wh_run_rechecked(const char *template_name, const char *tenant,
+							 DateADT day, TimestampTz since);
 
 /* Raise what a run's error or reason says as a WARNING with the same text. */
 extern void wh_run_warn(const WhRun *run);

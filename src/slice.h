@@ -31,6 +31,7 @@ typedef struct WhSlice
 	char	   *bounds_of;		/* wh_slice_bounds_of(); NULL: rows can lie
 								 * anywhere */
 	WhSpan		bounds;			/* only with bounds_of */
+	TransactionId written_by;	/* what wrote the row; not for wh_slice_put() */
 } WhSlice;
 
 /* Find the slice of exactly this period; NULL when there is none. */
@@ -51,8 +52,36 @@ extern List *wh_slices_within(const char *template_name, const char *tenant,
  */
 extern List *wh_slices(const char *template_name, const char *tenant);
 
-/* Insert or replace the row of slice->period, as the installer. */
+/*
+ * Count the populated relations that these slices stand for, and the indexes
+ * they carry; NULL means all.
+ */
+extern void wh_slices_extent(const char *template_name, const char *tenant,
+							 int64 *relations, int64 *indexes);
+
+/* A tenant that has slices of a template, and the schema they are in. */
+typedef struct WhSliceTenant
+{
+	char	   *name;
+	char	   *schema;
+} WhSliceTenant;
+
+/* List these, in order of name, without reading every slice. */
+extern List *wh_slice_tenants(const char *template_name);
+
+/*
+ * Insert or replace the row of slice->period, as the installer.  Its writer is
+ * younger than whatever wrote the rows of the relation before, so that
+ * wh_check() can tell who came later.
+ */
 extern void wh_slice_put(const WhSlice *slice);
+
+/*
+ * Note that what is stored was found to be what the source had: row_count and
+ * content_hash, at as_of.  Nothing is noted when the row is no longer the one
+ * that was read (last_refresh).
+ */
+extern void wh_slice_confirm(const WhSlice *slice);
 
 /* Delete the rows of a pair within a period; no relation is touched. */
 extern void wh_slices_forget_within(const char *template_name, const char *tenant,

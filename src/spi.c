@@ -20,6 +20,7 @@
 #include "utils/datum.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -35,7 +36,7 @@ typedef struct Prepared
 } Prepared;
 
 /* Both live as long as the session; plans follow what they depend on. */
-static HTAB * plans = NULL;
+static HTAB *plans = NULL;
 
 static int	execute(const char *sql, const WhArg *args, int nargs);
 static SPIPlanPtr kept_plan(const char *sql, Oid *types, int nargs);
@@ -281,6 +282,42 @@ wh_ledger(const char *sql, const WhArg *args, int nargs)
 	wh_role_leave(&caller);
 
 	return result;
+}
+
+/*
+ * Do work in a subtransaction; see spi.h.
+ */
+void
+wh_subtransaction(void (*work) (void *arg), void *arg, bool keep)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *error;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(arg);
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		MemoryContextSwitchTo(context);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
 }
 
 /*

@@ -73,4 +73,11 @@ extern void wh_ddl_stmt(Node *stmt, const char *source);
  */
 extern int64 wh_ledger(const char *sql, const WhArg *args, int nargs);
 
+/*
+ * Do work(arg) in a subtransaction of its own, which is kept, or undone with
+ * all its locks and settings; an error undoes it and is thrown on.  The memory
+ * context stays the caller's.
+ */
+extern void wh_subtransaction(void (*work) (void *arg), void *arg, bool keep);
+
 #endif							/* WH_SPI_H */

@@ -39,7 +39,7 @@ static void complete(WhTemplate *tmpl);
 static void check(WhTemplate *tmpl);
 static void check_words(const WhTemplate *tmpl);
 static void check_word(const char *setting, const char *value,
-					   const char *const *words, int nwords);
+					   const char *const *words, int nwords, int built);
 static void check_columns(const WhTemplate *tmpl);
 static Form_pg_attribute column_of(const WhTemplate *tmpl, const char *setting,
 								   const char *name);
@@ -246,6 +246,19 @@ wh_template_check(WhTemplate *tmpl)
 }
 
 /*
+ * Say how views become layout expand; see template.h.
+ */
+char *
+wh_template_expand_sql(const char *name)
+{
+	const char *literal = quote_literal_cstr(name);
+
+	return psprintf("SELECT _wh.alter_template(%s, options => options || '{\"view_layout\": \"expand\"}')"
+					" FROM _wh.mv_templates WHERE template_name = %s;",
+					literal, literal);
+}
+
+/*
  * Turn a text[] or name[] into a list of char *; "setting" is for messages.
  * NIL stands for NULL, so an empty array is refused with the other mistakes.
  */
@@ -400,7 +413,11 @@ complete(WhTemplate *tmpl)
 	tmpl->max_bytes = options.max_bytes;
 	tmpl->max_field_bytes = options.max_field_bytes;
 	tmpl->public_view = options.public_view;
+	tmpl->layout = options.layout;
 	tmpl->daily_tablespace = options.daily_tablespace;
+	tmpl->max_shrink = options.max_shrink;
+	tmpl->shrink_min_rows = options.shrink_min_rows;
+	tmpl->recheck_days = options.recheck_days;
 	tmpl->tablespace = options.tablespace;
 	tmpl->access_method = options.access_method;
 	tmpl->storage_options = options.storage_options;
@@ -437,9 +454,10 @@ check_words(const WhTemplate *tmpl)
 	static const char *const drifts[] = {"fail", "adapt"};
 
 	check_word("materialization", tmpl->materialization,
-			   materializations, lengthof(materializations));
-	check_word("source", tmpl->source, sources, lengthof(sources));
-	check_word("on_drift", tmpl->on_drift, drifts, lengthof(drifts));
+			   materializations, lengthof(materializations), 1);
+	check_word("source", tmpl->source, sources, lengthof(sources), 1);
+	check_word("on_drift", tmpl->on_drift, drifts, lengthof(drifts),
+			   lengthof(drifts));
 
 	if (tmpl->lookback_days < 0 || tmpl->lookback_days > MAX_LOOKBACK_DAYS)
 		ereport(ERROR,
@@ -450,11 +468,11 @@ check_words(const WhTemplate *tmpl)
 }
 
 /*
- * Check a setting against its words, of which the first one alone is built.
+ * Check a setting against its words, of which the first ones are built.
  */
 static void
 check_word(const char *setting, const char *value,
-		   const char *const *words, int nwords)
+		   const char *const *words, int nwords, int built)
 {
 	StringInfoData list;
 
@@ -466,7 +484,7 @@ check_word(const char *setting, const char *value,
 			appendStringInfo(&list, "%s\"%s\"", i == 0 ? "" : ", ", words[i]);
 			continue;
 		}
-		if (i > 0)
+		if (i >= built)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("%s \"%s\" is not built yet", setting, value),

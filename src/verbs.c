@@ -71,7 +71,6 @@ static List *named_tenants(ArrayType *names);
 static List *named_templates(ArrayType *names);
 static List *strings_of(ArrayType *array);
 static List *rebuild_units(WhRequest *request);
-static bool rebuild_start(const WhTemplate *tmpl, const WhTenant *tenant, DateADT *day);
 static Datum jsonb_of(const char *json);
 
 /*
@@ -500,7 +499,7 @@ rebuild_units(WhRequest *request)
 
 			if (!wh_template_applies(tmpl, tenant))
 				continue;
-			if (!rebuild_start(tmpl, tenant, &one.from))
+			if (!wh_first_day(tmpl, tenant, &one.from))
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("no first day is known for template \"%s\" and tenant \"%s\"",
@@ -515,29 +514,6 @@ rebuild_units(WhRequest *request)
 	}
 
 	return units;
-}
-
-/*
- * Find the first day that a pair should have: the template's start date, else
- * the first day in the ledger.
- */
-static bool
-rebuild_start(const WhTemplate *tmpl, const WhTenant *tenant, DateADT *day)
-{
-	List	   *slices;
-
-	if (tmpl->has_start_date)
-	{
-		*day = tmpl->start_date;
-		return true;
-	}
-
-	slices = wh_slices(tmpl->name, tenant->name);
-	if (slices == NIL)
-		return false;
-	*day = wh_slice_first_day((const WhSlice *) linitial(slices));
-
-	return true;
 }
 
 static Datum

@@ -6,7 +6,10 @@ SELECT t.template_name,
        c.time_zone,
        (c.schema_name::text OPERATOR(pg_catalog.||) '.') OPERATOR(pg_catalog.||) t.template_name AS table_name,
        COALESCE((t.options OPERATOR(pg_catalog.->>) 'freshness_target')::interval, interval '26 hours') AS freshness_target,
-       (t.options OPERATOR(pg_catalog.->>) 'start_date')::date AS start_date
+       (t.options OPERATOR(pg_catalog.->>) 'start_date')::date AS start_date,
+       t.materialization,
+       t.version,
+       COALESCE((t.options OPERATOR(pg_catalog.->>) 'frozen')::boolean, false) AS frozen
 FROM _wh.mv_templates AS t
 JOIN _wh.tenant_connections AS c
   ON t.tenants IS NULL OR c.tenant_name OPERATOR(pg_catalog.=) ANY (t.tenants)
@@ -46,6 +49,7 @@ LEFT JOIN LATERAL (
       AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
       AND r.status IN ('loaded', 'failed', 'lost')
       AND r.kind OPERATOR(pg_catalog.<>) 'rollup'
+      AND (r.kind OPERATOR(pg_catalog.<>) 'reconcile' OR r.status OPERATOR(pg_catalog.=) 'loaded')
     ORDER BY r.run_id USING OPERATOR(pg_catalog.>)
     LIMIT 1) AS last_run ON true;
 COMMENT ON VIEW _wh.v_table_freshness IS 'Per template and tenant: last load, lag and state (ok, late, failed, never)';
@@ -78,14 +82,21 @@ WHERE r.status IN ('failed', 'lost')
       AND later.status OPERATOR(pg_catalog.=) 'loaded');
 COMMENT ON VIEW _wh.v_recent_failures IS 'Runs that failed or were lost and no later run of the same unit mended';
 
+-- Days are counted from the pair's first one.  A condition on the day is applied
+-- before anything is looked up; then each day finds its slice by the ledger's
+-- key: slices do not overlap, so it is the last one that begins by then.
 CREATE VIEW _wh.v_coverage AS
 SELECT days.template_name,
        days.tenant_name,
        days.day,
        CASE
            WHEN last_failure.run_id IS NOT NULL THEN 'failed'
-           WHEN s.last_refresh IS NULL THEN 'missing'
-           WHEN s.as_of OPERATOR(pg_catalog.>=) days.day_end THEN 'final'
+           WHEN s.last_refresh IS NULL OR relation.oid IS NULL
+                OR days.day OPERATOR(pg_catalog.=) ANY (s.missing_days) THEN 'missing'
+           WHEN s.template_version OPERATOR(pg_catalog.<>) days.version
+                AND s.period_kind OPERATOR(pg_catalog.=) 'day' AND NOT days.frozen THEN 'stale'
+           WHEN s.as_of OPERATOR(pg_catalog.>=) days.day_end
+                OR s.period_kind OPERATOR(pg_catalog.<>) 'day' THEN 'final'
            WHEN s.last_refresh OPERATOR(pg_catalog.<)
                 (pg_catalog.now() OPERATOR(pg_catalog.-) days.freshness_target) THEN 'stale'
            ELSE 'fresh'
@@ -95,28 +106,57 @@ SELECT days.template_name,
        CASE
            WHEN last_failure.run_id IS NOT NULL THEN last_failure.error_message
            WHEN s.last_refresh IS NULL THEN 'never loaded'
+           WHEN relation.oid IS NULL THEN 'its relation is gone or not populated'
+           WHEN days.day OPERATOR(pg_catalog.=) ANY (s.missing_days) THEN 'not in its roll-up, or not as it closed'
+           WHEN s.template_version OPERATOR(pg_catalog.<>) days.version
+                AND s.period_kind OPERATOR(pg_catalog.=) 'day' AND NOT days.frozen THEN 'loaded by an older version of the template'
+           WHEN s.period_kind OPERATOR(pg_catalog.<>) 'day' THEN 'rolled up'
            WHEN s.as_of OPERATOR(pg_catalog.>=) days.day_end THEN 'loaded after the day had closed'
+           WHEN days.day_end OPERATOR(pg_catalog.<=) pg_catalog.now()
+               THEN 'loaded while the day was open, which has closed since'
            ELSE 'loaded while the day was open'
        END AS reason
 FROM (
-    SELECT p.template_name, p.tenant_name, p.freshness_target,
-           day::date AS day,
-           pg_catalog.timezone(p.time_zone, day OPERATOR(pg_catalog.+) interval '1 day') AS day_end
-    FROM _wh.v_pairs AS p
-    CROSS JOIN LATERAL (
-        SELECT COALESCE(p.start_date, pg_catalog.min(s.period_start)) AS first_day
-        FROM _wh.slices AS s
-        WHERE s.template_name OPERATOR(pg_catalog.=) p.template_name
-          AND s.tenant_name OPERATOR(pg_catalog.=) p.tenant_name) AS known
+    SELECT p.template_name, p.tenant_name, p.freshness_target, p.version, p.frozen,
+           p.first_day OPERATOR(pg_catalog.+) n.n AS day,
+           pg_catalog.timezone(p.time_zone,
+               (p.first_day OPERATOR(pg_catalog.+) n.n OPERATOR(pg_catalog.+) 1)::timestamp) AS day_end
+    FROM (
+        SELECT q.template_name, q.tenant_name, q.freshness_target, q.time_zone, q.version, q.frozen,
+               pg_catalog.timezone(q.time_zone, pg_catalog.now())::date AS today,
+               COALESCE(q.start_date, first.period_start,
+                        pg_catalog.timezone(q.time_zone, pg_catalog.now())::date) AS first_day
+        FROM _wh.v_pairs AS q
+        LEFT JOIN LATERAL (
+            SELECT s.period_start
+            FROM _wh.slices AS s
+            WHERE s.template_name OPERATOR(pg_catalog.=) q.template_name
+              AND s.tenant_name OPERATOR(pg_catalog.=) q.tenant_name
+              AND s.period_kind OPERATOR(pg_catalog.<>) 'whole'
+            ORDER BY s.period_start USING OPERATOR(pg_catalog.<)
+            LIMIT 1) AS first ON true
+        WHERE q.materialization OPERATOR(pg_catalog.=) 'daily'
+        OFFSET 0) AS p
     CROSS JOIN LATERAL pg_catalog.generate_series(
-        known.first_day::timestamp,
-        pg_catalog.date_trunc('day', pg_catalog.timezone(p.time_zone, pg_catalog.now())),
-        interval '1 day') AS day) AS days
-LEFT JOIN _wh.slices AS s
-  ON s.template_name OPERATOR(pg_catalog.=) days.template_name
- AND s.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
- AND s.period_start OPERATOR(pg_catalog.<=) days.day
- AND s.period_end OPERATOR(pg_catalog.>) days.day
+        0, p.today OPERATOR(pg_catalog.-) p.first_day) AS n) AS days
+LEFT JOIN LATERAL (
+    SELECT last.*
+    FROM (SELECT h.*
+          FROM _wh.slices AS h
+          WHERE h.template_name OPERATOR(pg_catalog.=) days.template_name
+            AND h.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
+            AND h.period_start OPERATOR(pg_catalog.<=) days.day
+          ORDER BY h.period_start USING OPERATOR(pg_catalog.>)
+          LIMIT 1) AS last
+    WHERE last.period_end OPERATOR(pg_catalog.>) days.day) AS s ON true
+LEFT JOIN LATERAL (
+    SELECT k.oid
+    FROM pg_catalog.pg_class AS k
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+    WHERE n.nspname OPERATOR(pg_catalog.=) s.relation_schema
+      AND k.relname OPERATOR(pg_catalog.=) s.relation_name
+      AND k.relispopulated
+    LIMIT 1) AS relation ON true
 LEFT JOIN LATERAL (
     SELECT f.run_id, f.error_message
     FROM _wh.v_recent_failures AS f
@@ -127,6 +167,22 @@ LEFT JOIN LATERAL (
     ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
     LIMIT 1) AS last_failure ON true;
 COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why';
+
+CREATE VIEW _wh.v_storage AS
+SELECT s.template_name,
+       s.tenant_name,
+       s.period_kind,
+       pg_catalog.count(k.oid) AS relations,
+       pg_catalog.sum(s.row_count)::bigint AS rows,
+       pg_catalog.sum(pg_catalog.pg_total_relation_size(k.oid))::bigint AS total_bytes,
+       pg_catalog.sum(pg_catalog.pg_indexes_size(k.oid))::bigint AS index_bytes
+FROM _wh.slices AS s
+LEFT JOIN (pg_catalog.pg_class AS k
+           JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace)
+  ON n.nspname OPERATOR(pg_catalog.=) s.relation_schema
+ AND k.relname OPERATOR(pg_catalog.=) s.relation_name
+GROUP BY s.template_name, s.tenant_name, s.period_kind;
+COMMENT ON VIEW _wh.v_storage IS 'Per template, tenant and kind of slice: relations, rows (as the ledger has them), bytes on disk now, bytes of these in indexes';
 
 -- A run of a worker or of run_refresh has told the log that it begins; one
 -- inside somebody's transaction has not yet, and is known by its relation.

@@ -6,41 +6,6 @@ CREATE PROCEDURE _wh.run_maintenance()
 COMMENT ON PROCEDURE _wh.run_maintenance() IS
     'What a daily job calls: roll-ups, recheck days, retention, checks (not built yet)';
 
-CREATE FUNCTION _wh.reconcile(
-    template text,
-    tenant text,
-    from_date date DEFAULT NULL,
-    to_date date DEFAULT NULL,
-    fix boolean DEFAULT true,
-    accept_shrink boolean DEFAULT false
-) RETURNS TABLE (
-    period_start date,
-    source_rows bigint,
-    local_rows bigint,
-    equal boolean,
-    action text,
-    rows_inserted bigint,
-    rows_updated bigint,
-    rows_deleted bigint
-)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.reconcile(text, text, date, date, boolean, boolean) IS
-    'Compare count and hash per day with the source and mend what differs (not built yet)';
-
-CREATE FUNCTION _wh.drift(template text DEFAULT NULL, tenant text DEFAULT NULL) RETURNS TABLE (
-    template_name text,
-    tenant_name text,
-    column_name text,
-    declared_type text,
-    source_type text,
-    change text
-)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.drift(text, text) IS
-    'Every tenant''s schema against the template; no row is read (not built yet)';
-
 CREATE FUNCTION _wh.reseed(template text, tenant text, since timestamptz DEFAULT '-infinity') RETURNS void
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_planned';
@@ -77,17 +42,6 @@ CREATE FUNCTION _wh.wh_health() RETURNS jsonb
 COMMENT ON FUNCTION _wh.wh_health() IS
     'ok, degraded or failing, for probes (not built yet)';
 
-CREATE FUNCTION _wh.wh_doctor() RETURNS TABLE (check_name text, status text, detail text, fix_sql text)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_doctor() IS
-    'Every check, with the SQL that mends what it finds (not built yet)';
-
-CREATE FUNCTION _wh.wh_check() RETURNS TABLE (invariant text, subject text, problem text)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_check() IS
-    'The invariants: no row when nothing is lost (not built yet)';
 
 CREATE FUNCTION _wh.wh_statistics(since interval DEFAULT '24 hours') RETURNS jsonb
     LANGUAGE c
@@ -106,19 +60,6 @@ CREATE FUNCTION _wh.wh_report_html(from_date date DEFAULT NULL, to_date date DEF
     AS 'MODULE_PATHNAME', 'wh_planned';
 COMMENT ON FUNCTION _wh.wh_report_html(date, date) IS
     'One self-contained page: coverage, freshness, failures (not built yet)';
-
-CREATE FUNCTION _wh.wh_lock_budget() RETURNS TABLE (
-    view_name text,
-    relations bigint,
-    locks bigint,
-    capacity bigint,
-    planning_ms double precision,
-    advice text
-)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_lock_budget() IS
-    'What each view costs in locks (not built yet)';
 
 CREATE FUNCTION _wh.verify_gates(template text, tenant text DEFAULT NULL) RETURNS TABLE (tenant_name text, phase text, gate text, ok boolean, detail text)
     LANGUAGE c

@@ -264,6 +264,12 @@ sub qualified
 	{
 		my $sql = sql($file);
 
+		# A name given by WITH hides every other one.
+		for my $with ($sql =~ /(?:\bWITH|\),)\s+(\w+)\s+AS\s+\(/gi)
+		{
+			$sql =~ s/\b((?:FROM|JOIN)\s+)$with\b(?!\.)/$1_wh.$with/gi;
+		}
+
 		push @wrong, places($file, $sql, qr/\bCREATE\s+(?:UNIQUE\s+)?
 			((?:FUNCTION|PROCEDURE|TABLE|VIEW|TYPE|SEQUENCE|DOMAIN|AGGREGATE)
 			\s+(?!_wh\.)\w+)/xi);
@@ -322,7 +328,7 @@ sub lengths
 sub spaces
 {
 	my @files = (@sources, @fragments,
-		glob('Makefile *.md META.json *.control .ci/run sql/*.sql src/*.md'),
+		glob('Makefile *.md META.json *.control .ci/run sql/*.sql sql/*/*.sql src/*.md'),
 		glob('test/*.sh test/lint/* test/t/*.pl test/isolation/specs/*.spec'),
 		glob('test/bench/*'),
 		glob('examples/*/*.sh examples/*/*.sql examples/*/*.md debian/*'));

@@ -1,0 +1,296 @@
+/*
+ * reconcile.c
+ *		_wh.reconcile(): find the days that are no longer what the source has,
+ *		and mend them.
+ *
+ * The source is asked for count and hash of every day; only days that differ
+ * are read again, as units like any other.  Whether the source can be asked is
+ * part of the answer: a tenant that is down is a failed row per day and a row
+ * of the log, and nothing is changed.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "compare.h"
+#include "dispatch.h"
+#include "guc.h"
+#include "refresh.h"
+#include "settings.h"
+#include "slice.h"
+
+/* One day of the answer. */
+typedef struct Day
+{
+	WhUnit	   *unit;
+	const char *kept_out;		/* why it was not compared; NULL: it was */
+	const WhComparison *found;	/* NULL: not compared */
+	const WhRun *run;			/* NULL: not mended */
+} Day;
+
+/* One call. */
+typedef struct Reconciliation
+{
+	const WhTemplate *tmpl;
+	const WhTenant *tenant;
+	List	   *days;			/* of Day * */
+	List	   *compared;		/* those of them that are compared */
+	WhRun		asking;			/* for its failure */
+} Reconciliation;
+
+PG_FUNCTION_INFO_V1(wh_reconcile);
+
+static void check_arguments(FunctionCallInfo fcinfo);
+static void get_range(FunctionCallInfo fcinfo, WhRequest *request);
+static void gather_days(Reconciliation *call, const List *units);
+static void compare(Reconciliation *call);
+static void ask(WhRun *run, void *arg);
+static void mend(Reconciliation *call);
+static void take_run(void *arg, const WhUnit *unit, const WhRun *run);
+static void confirm(const Reconciliation *call);
+static void put_day(ReturnSetInfo *rsinfo, const Reconciliation *call, const Day *day);
+
+/*
+ * _wh.reconcile(template, tenant, from_date, to_date, fix, accept_shrink)
+ * returns setof
+ */
+Datum
+wh_reconcile(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	bool		fix = PG_ARGISNULL(4) || PG_GETARG_BOOL(4);
+	WhRequest	request = {0};
+	Reconciliation call = {0};
+	WhRole		caller;
+	ListCell   *lc;
+
+	check_arguments(fcinfo);
+	InitMaterializedSRF(fcinfo, 0);
+	request.rules.accept_shrink = !PG_ARGISNULL(5) && PG_GETARG_BOOL(5);
+
+	wh_become_owner(&caller);
+	wh_request_resolve(&request, text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	get_range(fcinfo, &request);
+	call.tmpl = (const WhTemplate *) linitial(request.templates);
+	call.tenant = (const WhTenant *) linitial(request.tenants);
+	gather_days(&call, wh_units(&request));
+	compare(&call);
+	if (fix && call.asking.error == NULL)
+	{
+		mend(&call);
+		confirm(&call);
+	}
+	foreach(lc, call.days)
+		put_day(rsinfo, &call, (const Day *) lfirst(lc));
+	wh_role_leave(&caller);
+
+	return (Datum) 0;
+}
+
+static void
+check_arguments(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("template and tenant must not be null")));
+}
+
+/*
+ * Read the range; by default all days that the pair should have.
+ */
+static void
+get_range(FunctionCallInfo fcinfo, WhRequest *request)
+{
+	const WhTenant *tenant = (const WhTenant *) linitial(request->tenants);
+
+	request->has_from = request->has_to = true;
+	request->to = PG_ARGISNULL(3) ?
+		wh_date_at(GetCurrentTransactionStartTimestamp(), tenant->time_zone) :
+		PG_GETARG_DATEADT(3);
+	if (!PG_ARGISNULL(2))
+		request->from = PG_GETARG_DATEADT(2);
+	else if (!wh_first_day((const WhTemplate *) linitial(request->templates), tenant,
+						   &request->from))
+		request->from = request->to;
+}
+
+/*
+ * Sort out the days that are not compared.
+ */
+static void
+gather_days(Reconciliation *call, const List *units)
+{
+	ListCell   *lc;
+
+	foreach(lc, units)
+	{
+		Day		   *day = (Day *) palloc0(sizeof(Day));
+
+		day->unit = (WhUnit *) lfirst(lc);
+		day->unit->purpose = WH_MEND;
+		day->kept_out = wh_unit_kept_out(day->unit);
+		call->days = lappend(call->days, day);
+		if (day->kept_out == NULL)
+			call->compared = lappend(call->compared, day);
+	}
+}
+
+/*
+ * Compare all days at once, contained: when that fails, the log says so.
+ */
+static void
+compare(Reconciliation *call)
+{
+	WhRun	   *run = &call->asking;
+
+	run->template_name = call->tmpl->name;
+	run->tenant_name = call->tenant->name;
+	run->table_name = psprintf("%s.%s", call->tenant->schema, call->tmpl->name);
+	wh_run_contained(run, ask, call);
+	if (run->error == NULL)
+		return;
+
+	wh_run_start(run, "reconcile");
+	wh_run_finish(run);
+}
+
+/*
+ * The contained work; what it finds outlives it.
+ */
+static void
+ask(WhRun *run, void *arg)
+{
+	Reconciliation *call = (Reconciliation *) arg;
+	MemoryContext context = MemoryContextSwitchTo(run->context);
+	List	   *periods = NIL;
+	List	   *comparisons;
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, call->compared)
+		periods = lappend(periods, &((Day *) lfirst(lc))->unit->period);
+	comparisons = wh_compare_days(call->tmpl, call->tenant, periods);
+	foreach(lc, call->compared)
+		((Day *) lfirst(lc))->found = (const WhComparison *) list_nth(comparisons, n++);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Load the days that differ, and show them.
+ */
+static void
+mend(Reconciliation *call)
+{
+	WhRunOptions options = {.parallel = wh_max_workers};
+	List	   *units = NIL;
+	ListCell   *lc;
+
+	foreach(lc, call->compared)
+	{
+		const Day  *day = (const Day *) lfirst(lc);
+
+		if (!day->found->equal)
+			units = lappend(units, day->unit);
+	}
+	if (units != NIL)
+		(void) wh_publish(wh_run_units(units, &options, take_run, call));
+}
+
+static void
+take_run(void *arg, const WhUnit *unit, const WhRun *run)
+{
+	Reconciliation *call = (Reconciliation *) arg;
+	ListCell   *lc;
+
+	foreach(lc, call->compared)
+	{
+		Day		   *day = (Day *) lfirst(lc);
+
+		if (day->unit != unit)
+			continue;
+		day->run = (const WhRun *) memcpy(palloc(sizeof(WhRun)), run, sizeof(WhRun));
+		return;
+	}
+}
+
+/*
+ * Note which days were found equal; left out while somebody else is at work on
+ * the pair.  Last, since a leader that has written something gets no workers.
+ */
+static void
+confirm(const Reconciliation *call)
+{
+	ListCell   *lc;
+
+	if (!wh_slice_try_lock(call->tmpl->name, call->tenant->name))
+		return;
+	foreach(lc, call->compared)
+	{
+		const Day  *day = (const Day *) lfirst(lc);
+
+		if (day->found->equal)
+			wh_compare_confirm(day->found);
+	}
+}
+
+/*
+ * Return one row.
+ */
+static void
+put_day(ReturnSetInfo *rsinfo, const Reconciliation *call, const Day *day)
+{
+	const WhRun *run = day->run;
+	const WhComparison *found = day->found;
+	const ErrorData *error = found == NULL && day->kept_out == NULL ?
+	call->asking.error : run != NULL ? run->error : NULL;
+	bool		loaded = run != NULL && strcmp(run->status, "loaded") == 0;
+	const char *message = error != NULL ? error->message :
+	run != NULL ? run->reason : day->kept_out;
+	const char *action;
+	Datum		values[11] = {0};
+	bool		nulls[11] = {0};
+
+	if (day->kept_out != NULL)
+		action = "skipped";
+	else if (error != NULL)
+		action = "failed";
+	else if (run != NULL)
+		action = run->status;
+	else
+		action = found->equal ? "none" : "differs";
+
+	values[0] = DateADTGetDatum(day->unit->period.start);
+	nulls[1] = nulls[3] = found == NULL;
+	if (found != NULL)
+	{
+		values[1] = Int64GetDatum(found->source.rows);
+		values[3] = BoolGetDatum(found->equal);
+	}
+	nulls[2] = found == NULL || !found->stored_is_there;
+	if (!nulls[2])
+		values[2] = Int64GetDatum(found->stored.rows);
+	values[4] = CStringGetTextDatum(action);
+	nulls[5] = nulls[6] = nulls[7] = !loaded;
+	if (loaded)
+	{
+		values[5] = Int64GetDatum(run->rows_inserted);
+		values[6] = Int64GetDatum(run->rows_updated);
+		values[7] = Int64GetDatum(run->rows_deleted);
+	}
+	nulls[8] = run == NULL && call->asking.run_id == 0;
+	values[8] = Int64GetDatum(run != NULL ? run->run_id : call->asking.run_id);
+	nulls[9] = error == NULL;
+	if (error != NULL)
+		values[9] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+	nulls[10] = message == NULL;
+	if (message != NULL)
+		values[10] = CStringGetTextDatum(message);
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
