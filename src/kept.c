@@ -236,6 +236,12 @@ wh_columns_extend(TupleDesc before, TupleDesc now)
 	return true;
 }
 
+bool
+wh_columns_same(TupleDesc a, TupleDesc b)
+{
+	return a->natts == b->natts && wh_columns_extend(a, b);
+}
+
 static WhArg
 oid_arg(Oid oid)
 {

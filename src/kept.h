@@ -39,4 +39,7 @@ extern TupleDesc wh_columns_of(Oid relid);
 /* Does "now" begin with the very columns of "before"? */
 extern bool wh_columns_extend(TupleDesc before, TupleDesc now);
 
+/* Are they the same columns? */
+extern bool wh_columns_same(TupleDesc a, TupleDesc b);
+
 #endif							/* WH_KEPT_H */
