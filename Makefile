@@ -4,12 +4,15 @@
 # people work on a bare Debian 12 and leave the tree as it is:
 #
 #   make check     build, lint and test on throw-away servers
+#   make check-pg17  the same on PostgreSQL 17, in a Debian 13 made for it
+#   make check-all   both, and what takes longer: more rounds, more kills
 #   make demo      five real tenants become a warehouse, before your eyes
 #   make bench     measure it against dblink, postgres_fdw and COPY
+#   make bench-plan  measure views over 3,650 and 36,500 slices
 #   make lint      only the rules of test/lint
 #   make format    indent src/ as PostgreSQL does
 #
-# SUITE="regress gate" narrows `make check` down, PG_MAJOR=17 chooses another
+# SUITE="regress gate" narrows `make check...` down, PG_MAJOR=17 chooses another
 # PostgreSQL, KEEP=1 keeps the demo's servers, QUICK=1 shortens the bench.
 
 EXTENSION   = pg_warehouse
@@ -34,7 +37,7 @@ EXTRA_CLEAN = $(INSTALL_SQL)
 PG_CONFIG  ?= pg_config
 
 # These need no PostgreSQL to begin with: they fetch what is missing.
-COMMANDS    = check demo bench lint format
+COMMANDS    = check check-pg17 check-all demo bench bench-plan lint format
 
 ifeq ($(filter $(COMMANDS),$(MAKECMDGOALS)),)
 
@@ -51,6 +54,13 @@ else
 check:
 	@test/run.sh $(SUITE)
 
+check-pg17:
+	@test/pg17.sh $(SUITE)
+
+check-all:
+	@WH_LONG=1 test/run.sh $(SUITE)
+	@test/pg17.sh $(SUITE)
+
 lint:
 	@test/run.sh lint
 
@@ -59,6 +69,9 @@ demo:
 
 bench:
 	@test/bench/run.sh
+
+bench-plan:
+	@test/bench/plan.sh
 
 format:
 	@test/format.sh

@@ -59,7 +59,7 @@ SELECT template_name, tenant_name, period_start, status, sqlstate
 FROM _wh.wh_refresh(from_date => '2024-01-01', to_date => '2024-01-02', consistent => true) WHERE template_name LIKE 'pool%';
 SELECT schema_name, day, count(*) AS templates, count(DISTINCT seen) AS snapshots, count(DISTINCT began) AS transactions
 FROM seen WHERE day <= '2024-01-02' GROUP BY 1, 2 ORDER BY 1, 2;
-SELECT count(DISTINCT seen) AS snapshots FROM seen WHERE day <= '2024-01-02';
+SELECT schema_name, count(DISTINCT seen) AS snapshots FROM seen WHERE day <= '2024-01-02' GROUP BY 1 ORDER BY 1;
 SELECT count(DISTINCT as_of) AS times FROM _wh.slices WHERE template_name LIKE 'pool%' AND tenant_name = 'tenant_a' AND period_start = '2024-01-01';
 SELECT tenant_name, relation FROM _wh.wh_plan(from_date => '2024-01-01', to_date => '2024-01-01', consistent => true) WHERE relation LIKE '%pool%' ORDER BY seq;
 SELECT pg_temp.gone();

@@ -62,7 +62,7 @@ SELECT obj_description(:'slice'::regclass, 'pg_class') AS comment, col_descripti
        (SELECT indisclustered FROM pg_index WHERE indexrelid = 'tenant_a.refill_2024_06_01_btree'::regclass) AS clustered;
 SELECT count(*) FROM tenant_a.refill_user;
 SELECT count(*) FROM (TABLE statistics_before EXCEPT SELECT attname, n_distinct, null_frac FROM pg_stats WHERE tablename = 'refill_2024_06_01') AS lost;
-SELECT relallvisible = relpages AS all_visible, reltuples FROM pg_class WHERE oid = :'slice'::regclass;
+SELECT relallvisible = (SELECT count(DISTINCT (ctid::text::point)[0]) FROM :slice) AS all_visible, reltuples FROM pg_class WHERE oid = :'slice'::regclass;
 SELECT count(*) FROM pg_class WHERE relname LIKE 'refill%.%' OR relname LIKE 'pg_temp%';
 
 -- Sound, and every index finds what it should.
@@ -102,6 +102,29 @@ SELECT count(big), sum(length(big)), md5(string_agg(big, '' ORDER BY id)) FROM :
 SELECT count(big), sum(length(big)), md5(string_agg(big, '' ORDER BY id)) FROM refill_src;
 \c :warehouse
 SELECT method, rows_inserted, rows_deleted, rows_unchanged FROM _wh.wh_refresh('refill', 'tenant_a', '2024-06-01', '2024-06-01');
+
+-- A delta keeps every kind of index up.
+\c wh_tenant_a
+UPDATE refill_src SET id = id + 5000, note = 'delta', tags = '{delta}', at = '2024-06-01 23:00+00', spot = point(-1, -1), span = int4range(90000, 90010) WHERE id IN (3, 1000);
+DELETE FROM refill_src WHERE id = 6;
+\c :warehouse
+SELECT method, rows_inserted, rows_updated, rows_deleted FROM _wh.wh_refresh('refill', 'tenant_a', '2024-06-01', '2024-06-01');
+SET enable_seqscan = off;
+SELECT count(*) FILTER (WHERE kind = 'btree') AS btree, count(*) FILTER (WHERE kind = 'hash') AS hash, count(*) FILTER (WHERE kind = 'gin') AS gin,
+       count(*) FILTER (WHERE kind = 'gist') AS gist, count(*) FILTER (WHERE kind = 'brin') AS brin, count(*) FILTER (WHERE kind = 'spgist') AS spgist,
+       count(*) FILTER (WHERE kind = 'partial') AS partial, count(*) FILTER (WHERE kind = 'expr') AS expr
+FROM (SELECT 'btree' AS kind FROM :slice WHERE id IN (3, 6, 1000, 5003, 6000)
+      UNION ALL SELECT 'hash' FROM :slice WHERE note = 'delta'
+      UNION ALL SELECT 'gin' FROM :slice WHERE tags @> '{delta}'
+      UNION ALL SELECT 'gist' FROM :slice WHERE span && int4range(90000, 90001)
+      UNION ALL SELECT 'brin' FROM :slice WHERE at = '2024-06-01 23:00+00'
+      UNION ALL SELECT 'spgist' FROM :slice WHERE spot <@ box '((-2,-2),(-1,-1))'
+      UNION ALL SELECT 'partial' FROM :slice WHERE note = 'delta' AND id % 2 = 0
+      UNION ALL SELECT 'expr' FROM :slice WHERE upper(note) = 'DELTA') AS found;
+RESET enable_seqscan;
+SELECT * FROM verify_heapam(:'slice');
+SELECT count(bt_index_check(indexrelid, true)) AS checked FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = c.relam
+WHERE indrelid = :'slice'::regclass AND amname = 'btree';
 
 -- A duplicate key found by the new index: the old rows and files stay.
 \c wh_tenant_a

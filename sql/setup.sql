@@ -30,14 +30,34 @@ ALTER ROLE whadmin NOCREATEROLE NOCREATEDB;
 SELECT _wh.setup(preload => false);
 SELECT owner_role, reader_role, monitor_role, public_schema FROM _wh.settings;
 
--- The library joins what the database preloads already.
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET session_preload_libraries = auto_explain', current_database()); END $$;
-SELECT _wh.setup();
-SELECT _wh.setup();
-SELECT setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
-WHERE d.datname = current_database() AND s.setrole = 0
-  AND array_to_string(setconfig, ' ') LIKE '%preload%';
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET session_preload_libraries = pg_warehouse', current_database()); END $$;
+-- The library joins what the database preloads already, once, whatever the
+-- others are called.
+CREATE FUNCTION pg_temp.preload(given text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('ALTER DATABASE %I ', current_database()) || given;
+    PERFORM _wh.setup();
+    PERFORM _wh.setup();
+    RETURN (SELECT string_agg(entry, ' ') FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(setconfig) AS entry
+            WHERE d.datname = current_database() AND s.setrole = 0 AND entry LIKE '%preload%');
+END $$;
+SELECT pg_temp.preload(given) FROM (VALUES (1, 'SET session_preload_libraries = auto_explain'),
+    (2, 'SET session_preload_libraries = auto_explain, pg_warehouse, passwordcheck'),
+    (3, $$SET session_preload_libraries = '$libdir/auto_explain', 'some "Odd", name'$$),
+    (4, $$SET session_preload_libraries = '$libdir/pg_warehouse'$$),
+    (5, $$SET session_preload_libraries = ''$$),
+    (6, 'RESET session_preload_libraries')) AS v (n, given) ORDER BY n;
+
+-- The schema of the layout expand is the owner's, as is the use of its server;
+-- what is in it stays.
+SELECT nspowner::regrole, nspacl FROM pg_namespace WHERE nspname = '_wh_union';
+SELECT has_server_privilege('whadmin', 'pg_warehouse_union', 'USAGE') AS owner, has_server_privilege('phood_ro', 'pg_warehouse_union', 'USAGE') AS reader;
+CREATE TABLE _wh_union.kept ();
+SELECT _wh.setup(preload => false);
+DROP TABLE _wh_union.kept;
+ALTER SCHEMA _wh_union OWNER TO CURRENT_USER;
+SELECT _wh.setup(preload => false);
+\echo :SQLSTATE
+ALTER SCHEMA _wh_union OWNER TO whadmin;
 
 -- Only a superuser sets up or adopts.
 SET ROLE whadmin;

@@ -105,10 +105,20 @@ ALTER ROLE whadmin SET timezone = 'Asia/Tokyo';
 ALTER ROLE whadmin SET statement_timeout = '1ms';
 ALTER ROLE whadmin SET datestyle = 'German';
 ALTER ROLE whadmin SET work_mem = '64kB';
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$;
+DO $$ DECLARE setting text;
+BEGIN
+    FOREACH setting IN ARRAY '{default_transaction_read_only = on,default_transaction_isolation = ''repeatable read'',search_path = nowhere,timezone = ''Asia/Tokyo'',lock_timeout = ''1ms''}'::text[] LOOP
+        EXECUTE format('ALTER DATABASE %I SET %s', current_database(), setting);
+    END LOOP;
+END $$;
 SELECT tenant_name, period_start, status, rows FROM _wh.wh_refresh('wstats', from_date => '2024-01-01', to_date => '2024-01-02');
 SELECT * FROM pg_temp.loaded(:since);
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$;
+DO $$ DECLARE setting text;
+BEGIN
+    FOREACH setting IN ARRAY '{default_transaction_read_only,default_transaction_isolation,search_path,timezone,lock_timeout}'::text[] LOOP
+        EXECUTE format('ALTER DATABASE %I RESET %s', current_database(), setting);
+    END LOOP;
+END $$;
 ALTER ROLE whadmin RESET ALL;
 
 -- A lock of the leader's that its workers want: no hang, and the log tells.

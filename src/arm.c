@@ -68,6 +68,8 @@ wh_arms(const WhUnionTable *table, Index rti, List *quals,
 		AcceptInvalidationMessages();
 		generation = wh_slicemap_generation();
 		arms->pruned = wh_prune(table, rti, quals, params, most);
+		if (arms->pruned->unbound)
+			return arms;
 
 		missing = NULL;
 		if (!lock_all(arms->pruned, arms, &missing))

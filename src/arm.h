@@ -26,8 +26,8 @@ typedef struct WhArms
 
 /*
  * Prune, and lock the relations of the survivors to be read, again until the
- * ledger did not change meanwhile.  More survivors than "most" are not locked:
- * then arms is NIL.  A relation that is gone is 42P01.
+ * ledger did not change meanwhile.  More survivors than "most" are not locked,
+ * nor any while parameters that decide have no value: then arms is NIL.  A relation that is gone is 42P01.
  */
 extern WhArms *wh_arms(const WhUnionTable *table, Index rti, List *quals,
 					   ParamListInfo params, int most);
@@ -40,7 +40,7 @@ extern List *wh_arm_columns(const WhUnionTable *table, TupleDesc shown,
 							const WhArm *arm, TupleDesc stored);
 
 /* Write SELECT of those columns from the arm, read in the owner's name. */
-extern Query * wh_arm_query(const WhUnionTable *table, TupleDesc shown,
-							const WhArm *arm);
+extern Query *wh_arm_query(const WhUnionTable *table, TupleDesc shown,
+						   const WhArm *arm);
 
 #endif							/* WH_ARM_H */

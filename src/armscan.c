@@ -37,15 +37,15 @@ struct WhArmScan
 };
 
 static void begin_scan(WhArmScan *scan, const WhUnionTable *table,
-					   const WhArm *arm, EState * estate);
+					   const WhArm *arm, EState *estate);
 static void begin_query(WhArmScan *scan, const WhUnionTable *table,
-						const WhArm *arm, EState * estate);
+						const WhArm *arm, EState *estate);
 
 /*
  * Begin to read an arm; see armscan.h.
  */
 WhArmScan *
-wh_armscan_begin(const WhUnionTable *table, const WhArm *arm, EState * estate,
+wh_armscan_begin(const WhUnionTable *table, const WhArm *arm, EState *estate,
 				 TupleTableSlot *result)
 {
 	MemoryContext caller = MemoryContextSwitchTo(estate->es_query_cxt);
@@ -63,7 +63,7 @@ wh_armscan_begin(const WhUnionTable *table, const WhArm *arm, EState * estate,
 
 static void
 begin_scan(WhArmScan *scan, const WhUnionTable *table, const WhArm *arm,
-		   EState * estate)
+		   EState *estate)
 {
 	TupleDesc	shown = scan->result->tts_tupleDescriptor;
 	List	   *columns;
@@ -82,7 +82,7 @@ begin_scan(WhArmScan *scan, const WhUnionTable *table, const WhArm *arm,
 
 static void
 begin_query(WhArmScan *scan, const WhUnionTable *table, const WhArm *arm,
-			EState * estate)
+			EState *estate)
 {
 	Query	   *query = wh_arm_query(table, scan->result->tts_tupleDescriptor,
 									 arm);

@@ -17,7 +17,7 @@ typedef struct WhArmScan WhArmScan;
  * in the query's memory context.  Rows come in "result".
  */
 extern WhArmScan *wh_armscan_begin(const WhUnionTable *table,
-								   const WhArm *arm, EState * estate,
+								   const WhArm *arm, EState *estate,
 								   TupleTableSlot *result);
 
 /* Put the next row into the result slot; false, and it is empty, at the end. */

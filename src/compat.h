@@ -68,10 +68,11 @@
 #if PG_VERSION_NUM >= 160000
 #include "parser/parse_relation.h"
 #endif
+#include "catalog/pg_class.h"
 #include "nodes/parsenodes.h"
 
 static inline void
-wh_read_as(Query * query, RangeTblEntry * rte, Oid role, Bitmapset * columns)
+wh_read_as(Query *query, RangeTblEntry *rte, Oid role, Bitmapset *columns)
 {
 #if PG_VERSION_NUM >= 160000
 	RTEPermissionInfo *entry = addRTEPermissionInfo(&query->rteperminfos, rte);
@@ -85,7 +86,7 @@ wh_read_as(Query * query, RangeTblEntry * rte, Oid role, Bitmapset * columns)
 }
 
 static inline const Bitmapset *
-wh_columns_read(Query * query, RangeTblEntry * rte)
+wh_columns_read(Query *query, RangeTblEntry *rte)
 {
 #if PG_VERSION_NUM >= 160000
 	return getRTEPermissionInfo(query->rteperminfos, rte)->selectedCols;
@@ -93,6 +94,69 @@ wh_columns_read(Query * query, RangeTblEntry * rte)
 	return rte->selectedCols;
 #endif
 }
+
+/*
+ * Turn a relation's entry into a subquery.  Rights, lock and dependencies stay
+ * with it as with an expanded view: 16 keeps what that needs in the entry, 15
+ * wants the relation itself in the range table, read by nobody.
+ */
+static inline void
+wh_become_subquery(RangeTblEntry *rte, Query *query)
+{
+#if PG_VERSION_NUM >= 160000
+	rte->relkind = RELKIND_VIEW;
+#else
+	RangeTblEntry *relation = makeNode(RangeTblEntry);
+
+	*relation = *rte;
+	relation->inh = false;
+	query->rtable = lappend(query->rtable, relation);
+	rte->relid = InvalidOid;
+	rte->relkind = 0;
+	rte->rellockmode = 0;
+	rte->requiredPerms = 0;
+	rte->checkAsUser = InvalidOid;
+	rte->selectedCols = NULL;
+#endif
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = query;
+	rte->inh = false;
+}
+
+/*
+ * Since 16 a Var says which outer joins can make it NULL; to whom that is all
+ * the same, it is in the way of seeing through the columns of a join.
+ */
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+
+#if PG_VERSION_NUM >= 160000
+static inline bool
+wh_forget_nulling(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		((Var *) node)->varnullingrels = NULL;
+		return false;
+	}
+
+	return expression_tree_walker(node, wh_forget_nulling, context);
+}
+
+/* "node" is the caller's own copy. */
+static inline Node *
+wh_flatten_join_alias_vars(Query *query, Node *node)
+{
+	(void) wh_forget_nulling(node, NULL);
+
+	return flatten_join_alias_vars(NULL, query, node);
+}
+#else
+#define wh_flatten_join_alias_vars(query, node) \
+	flatten_join_alias_vars(query, node)
+#endif
 
 /* A foreign scan's path knows which quals it joins by since 17. */
 #if PG_VERSION_NUM >= 170000

@@ -5,7 +5,7 @@
  * Whatever ends the leader's statement (its end, an error, a cancel, the end
  * of the process) detaches the segment, and that cancels the workers: nobody
  * goes on working for a session that has given up.  A worker that died is
- * replaced as long as its pair has units left, a bounded number of times.
+ * replaced as long as its share has units left, a bounded number of times.
  */
 #include "postgres.h"
 
@@ -54,7 +54,7 @@ static void cancel_all(dsm_segment *segment, Datum arg);
  * Launch workers; see crew.h.
  */
 WhCrew *
-wh_crew_launch(const List *units, int nworkers, bool stop_on_failure,
+wh_crew_launch(const List *units, int nworkers, int flags,
 			   const List *settings)
 {
 	int			capacity;
@@ -64,7 +64,7 @@ wh_crew_launch(const List *units, int nworkers, bool stop_on_failure,
 
 	nworkers = Min(nworkers, list_length(units));
 	capacity = 2 * nworkers;	/* as many may die */
-	segment = wh_queue_create(units, capacity, stop_on_failure, settings);
+	segment = wh_queue_create(units, capacity, flags, settings);
 	if (segment == NULL)
 		return NULL;
 

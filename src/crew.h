@@ -10,11 +10,11 @@
 typedef struct WhCrew WhCrew;
 
 /*
- * Launch up to "nworkers" workers for the units; NULL when none can be had.
+ * Launch up to "nworkers" workers for the units; "flags" are the queue's; NULL when none can be had.
  * Whatever ends the current resource owner cancels them.
  */
 extern WhCrew *wh_crew_launch(const List *units, int nworkers,
-							  bool stop_on_failure, const List *settings);
+							  int flags, const List *settings);
 
 /*
  * Wait until something has happened, and replace workers that died; false when

@@ -24,10 +24,8 @@
 #include "fetch.h"
 #include "guc.h"
 #include "matview.h"
-#include "names.h"
 #include "refresh.h"
 #include "settings.h"
-#include "slice.h"
 #include "spi.h"
 
 /* Position of the arguments that wh_refresh and wh_plan share. */
@@ -80,6 +78,7 @@ static void report_run(void *arg, const WhUnit *unit, const WhRun *run);
 static void put_run(ReturnSetInfo *rsinfo, const WhRun *run);
 static void put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit);
 static void put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit);
+static char *plan_note(const WhMatviewPlan *plan);
 static void raise_failures(const Report *report, int total);
 static bool publish_committed(List *templates);
 
@@ -132,20 +131,29 @@ Datum
 wh_plan(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	WhRunOptions options = {.parallel = get_parallel(fcinfo)};
 	WhRequest	request = {0};
 	WhRole		caller;
+	List	   *units;
 	ListCell   *lc;
 	int			seq = 0;
 
 	(void) get_on_error(fcinfo);
 	(void) get_parallel(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
+	options.consistent = flag_argument(fcinfo, ARG_CONSISTENT);
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
 	get_rules(fcinfo, &request);
-	foreach(lc, get_units(fcinfo, &request))
-		put_plan(rsinfo, ++seq, (const WhUnit *) lfirst(lc));
+	units = get_units(fcinfo, &request);
+	foreach(lc, units)
+	{
+		WhUnit	   *unit = (WhUnit *) lfirst(lc);
+
+		unit->rules.may_refill = wh_may_refill(unit, units, &options);
+		put_plan(rsinfo, ++seq, unit);
+	}
 	wh_role_leave(&caller);
 
 	return (Datum) 0;
@@ -414,30 +422,48 @@ put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit)
 static void
 put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 {
-	const WhSlice *slice = wh_slice_find(unit->tmpl->name, unit->tenant->name, &unit->period);
-	bool		there = slice != NULL && OidIsValid(wh_slice_relid(slice));
-	char	   *name = wh_slice_name(unit->tmpl->name, &unit->period);
-	const char *relation = quote_qualified_identifier(unit->tenant->schema, name);
-	const char *note = there ? "write what differs" : "create and fill";
-	Datum		values[7] = {0};
-	bool		nulls[7] = {0};
+	WhMatviewPlan plan;
+	Datum		values[8] = {0};
+	bool		nulls[8] = {0};
 
+	wh_matview_plan(unit->tmpl, unit->tenant, &unit->period, &unit->rules, &plan);
 	if (!unit->begun)
-		note = "skipped: the day has not begun in the tenant's time zone";
+	{
+		plan.method = WH_CHOOSE;
+		plan.sql = NULL;
+		plan.locks = "none";
+		plan.reason = "skipped: the day has not begun in the tenant's time zone";
+	}
 
 	values[0] = Int32GetDatum(seq);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
 	values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period));
-	values[3] = CStringGetTextDatum(there
-									? psprintf("REFRESH MATERIALIZED VIEW %s", relation)
-									: wh_matview_sql(unit->tmpl, unit->tenant, &unit->period));
-	values[4] = CStringGetTextDatum(relation);
-	values[5] = CStringGetTextDatum(there
-									? psprintf("RowExclusiveLock on %s; AccessExclusiveLock at the end of a refill", relation)
-									: "AccessExclusiveLock on the new relation only");
-	values[6] = CStringGetTextDatum(note);
+	nulls[3] = plan.sql == NULL;
+	if (plan.sql != NULL)
+		values[3] = CStringGetTextDatum(plan.sql);
+	values[4] = CStringGetTextDatum(plan.relation);
+	values[5] = CStringGetTextDatum(plan.locks);
+	values[6] = CStringGetTextDatum(plan_note(&plan));
+	nulls[7] = plan.method == WH_CHOOSE;
+	if (plan.method != WH_CHOOSE)
+		values[7] = CStringGetTextDatum(wh_method_name(plan.method));
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * Say why that method; only the rows can tell whether a delta ends as one.
+ */
+static char *
+plan_note(const WhMatviewPlan *plan)
+{
+	if (plan->method != WH_DELTA)
+		return pstrdup(plan->reason);
+
+	return psprintf("%s: writes what differs%s", plan->reason,
+					plan->may_go_over ?
+					"; a refill when more than 10 % of the rows do, or than fit into pg_warehouse.delta_memory" :
+					"");
 }
 
 /*

@@ -31,6 +31,7 @@
 #include "spi.h"
 #include "template.h"
 #include "unionview.h"
+#include "viewtable.h"
 
 /* Arguments of add_template() and, with the last two, alter_template(). */
 typedef enum Argument
@@ -128,10 +129,12 @@ wh_alter_template(PG_FUNCTION_ARGS)
 	char	   *name = required_text(fcinfo, ARG_TEMPLATE);
 	char	   *sample_tenant = text_or_null(fcinfo, ARG_SAMPLE_TENANT);
 	WhTemplate *tmpl;
+	WhLayout	layout;
 	WhRole		caller;
 
 	wh_become_owner(&caller);
 	tmpl = wh_template(name);
+	layout = tmpl->layout;
 	for (Argument arg = ARG_QUERY; arg < N_SETTINGS; arg++)
 	{
 		if (!PG_ARGISNULL(arg))
@@ -147,7 +150,10 @@ wh_alter_template(PG_FUNCTION_ARGS)
 	infer_columns(tmpl, sample_tenant);
 	wh_template_check(tmpl);
 	wh_template_update(tmpl);
-	if (!PG_ARGISNULL(ARG_COLUMNS) && wh_published(name, NULL) != NIL)
+
+	/* A view that cannot be changed now is warned of; the next run does it. */
+	if ((!PG_ARGISNULL(ARG_COLUMNS) || tmpl->layout != layout) &&
+		wh_published(name, NULL) != NIL)
 		(void) wh_publish(list_make1(tmpl));
 	wh_role_leave(&caller);
 
@@ -185,6 +191,8 @@ wh_drop_template(PG_FUNCTION_ARGS)
 
 		append_name(&dropped, view->view_schema, view->view_name);
 	}
+	if (OidIsValid(wh_viewtable_relid(tmpl)))
+		append_name(&dropped, WH_UNION_SCHEMA, name);
 	if (!dry_run)
 	{
 		lock_slices(tmpl, slices);

@@ -44,6 +44,13 @@ typedef struct Row
 	HeapTuple	tuple;			/* of one that arrived; NULL: stored */
 } Row;
 
+/* How many stored rows of one key are without a partner. */
+typedef struct KeyEntry
+{
+	uint64		hash;
+	int64		stored;
+} KeyEntry;
+
 /* The rows of one hash. */
 typedef struct Entry
 {
@@ -89,6 +96,8 @@ static void keep(WhDelta *delta, uint64 hash, HeapTuple arrived);
 static void forget(WhDelta *delta, Entry *entry, Row **link);
 static bool is_at(WhDelta *delta, ItemPointer tid, HeapTuple arrived);
 static void put_flat(WhDelta *delta, Tuplestorestate *spool);
+static int64 count_updates(WhDelta *delta, const Bitmapset * key);
+static uint64 key_hash(WhDelta *delta, HeapTuple tuple, const Bitmapset * key);
 static void delete_stored(WhDelta *delta);
 static void insert_arrived(WhDelta *delta);
 static void end(WhDelta *delta);
@@ -260,12 +269,17 @@ wh_delta_make_room(WhDelta *delta)
  * Apply the difference and end; see delta.h.
  */
 void
-wh_delta_apply(WhDelta *delta, WhDeltaCounts *counts)
+wh_delta_apply(WhDelta *delta, const Bitmapset * key, WhDeltaCounts *counts)
 {
+	int64		updated = count_updates(delta, key);
+
 	delete_stored(delta);
 	if (delta->waiting != NULL || !dlist_is_empty(&delta->arrived_rows))
 		insert_arrived(delta);
 	*counts = delta->counts;
+	counts->updated = updated;
+	counts->inserted -= updated;
+	counts->deleted -= updated;
 	end(delta);
 }
 
@@ -484,6 +498,84 @@ put_flat(WhDelta *delta, Tuplestorestate *spool)
 									delta->desc));
 	MemoryContextSwitchTo(context);
 	MemoryContextReset(delta->scratch);
+}
+
+/*
+ * Count the rows of the window that are there on both sides under one key.
+ * It is a count, so the hash decides.
+ */
+static int64
+count_updates(WhDelta *delta, const Bitmapset * key)
+{
+	HASHCTL		control = {0};
+	HTAB	   *keys;
+	int64		updated = 0;
+	dlist_iter	iter;
+
+	if (key == NULL || dlist_is_empty(&delta->stored_rows) ||
+		dlist_is_empty(&delta->arrived_rows))
+		return 0;
+
+	control.keysize = sizeof(uint64);
+	control.entrysize = sizeof(KeyEntry);
+	control.hcxt = delta->memory;
+	keys = hash_create("pg_warehouse delta keys", 256, &control,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	dlist_foreach(iter, &delta->stored_rows)
+	{
+		uint64		hash;
+		bool		found;
+		KeyEntry   *entry;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!table_tuple_fetch_row_version(delta->rel,
+										   &dlist_container(Row, in_order, iter.cur)->tid,
+										   delta->snapshot, delta->probe))
+			elog(ERROR, "stored row vanished under its lock");
+		hash = key_hash(delta, ExecFetchSlotHeapTuple(delta->probe, false, NULL), key);
+		entry = (KeyEntry *) hash_search(keys, &hash, HASH_ENTER, &found);
+		entry->stored = found ? entry->stored + 1 : 1;
+	}
+	ExecClearTuple(delta->probe);
+
+	dlist_foreach(iter, &delta->arrived_rows)
+	{
+		uint64		hash = key_hash(delta, dlist_container(Row, in_order, iter.cur)->tuple,
+									key);
+		KeyEntry   *entry = (KeyEntry *) hash_search(keys, &hash, HASH_FIND, NULL);
+
+		CHECK_FOR_INTERRUPTS();
+		if (entry == NULL || entry->stored == 0)
+			continue;
+		entry->stored--;
+		updated++;
+	}
+	hash_destroy(keys);
+
+	return updated;
+}
+
+/*
+ * Hash a row's key: the row without its other columns.
+ */
+static uint64
+key_hash(WhDelta *delta, HeapTuple tuple, const Bitmapset * key)
+{
+	MemoryContext context = MemoryContextSwitchTo(delta->scratch);
+	Datum	   *values = (Datum *) palloc(sizeof(Datum) * delta->desc->natts);
+	bool	   *isnull = (bool *) palloc(sizeof(bool) * delta->desc->natts);
+	uint64		hash;
+
+	heap_deform_tuple(tuple, delta->desc, values, isnull);
+	for (int i = 0; i < delta->desc->natts; i++)
+		isnull[i] |= !bms_is_member(i + 1, key);
+	hash = wh_flat_hash(wh_flat_row(heap_form_tuple(delta->desc, values, isnull),
+									delta->desc), delta->seed);
+	MemoryContextSwitchTo(context);
+	MemoryContextReset(delta->scratch);
+
+	return hash;
 }
 
 static void

@@ -6,6 +6,7 @@
 #define WH_DELTA_H
 
 #include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
 #include "range.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
@@ -23,6 +24,7 @@ typedef enum WhDeltaSize
 typedef struct WhDeltaCounts
 {
 	int64		inserted;
+	int64		updated;		/* deleted and inserted under the same key */
 	int64		deleted;
 	int64		unchanged;
 } WhDeltaCounts;
@@ -59,8 +61,13 @@ extern WhDeltaSize wh_delta_size(const WhDelta *delta);
  */
 extern void wh_delta_make_room(WhDelta *delta);
 
-/* Apply the difference and end. */
-extern void wh_delta_apply(WhDelta *delta, WhDeltaCounts *counts);
+/*
+ * Apply the difference and end.  A row that went and came under the same "key"
+ * (attribute numbers; NULL: none is known) counts as updated, as long as both
+ * sides of it are in the window.
+ */
+extern void wh_delta_apply(WhDelta *delta, const Bitmapset * key,
+						   WhDeltaCounts *counts);
 
 /*
  * End without applying: hand over all rows that arrived so far, of which those

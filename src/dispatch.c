@@ -38,7 +38,9 @@ typedef struct Dispatch
 	bool		stopped;		/* no further unit may start */
 } Dispatch;
 
-static bool may_use_workers(const Dispatch *dispatch);
+static bool may_use_workers(const List *units, const WhRunOptions *options);
+static bool may_refill_here(const WhUnit *unit, const List *units,
+							const WhRunOptions *options);
 static List *caller_settings(void);
 static WhOutcome *run_in_workers(Dispatch *dispatch, WhCrew *crew);
 static void warn_of_refusal(const WhCrew *crew);
@@ -61,10 +63,12 @@ wh_run_units(const List *units, const WhRunOptions *options,
 	Dispatch	dispatch = {units, options, on_result, arg, 0, NIL, false};
 	WhOutcome  *outcomes = NULL;
 
-	if (may_use_workers(&dispatch))
+	if (may_use_workers(units, options))
 	{
 		WhCrew	   *crew = wh_crew_launch(units, Min(options->parallel, wh_max_workers),
-										  options->stop_on_failure, caller_settings());
+										  (options->stop_on_failure ? WH_QUEUE_STOP_ON_FAILURE : 0) |
+										  (options->consistent ? WH_QUEUE_CONSISTENT : 0),
+										  caller_settings());
 
 		if (crew != NULL)
 			outcomes = run_in_workers(&dispatch, crew);
@@ -75,18 +79,39 @@ wh_run_units(const List *units, const WhRunOptions *options,
 }
 
 /*
+ * Foretell whether a unit may become a refill; see dispatch.h.
+ */
+bool
+wh_may_refill(const WhUnit *unit, const List *units, const WhRunOptions *options)
+{
+	return may_use_workers(units, options) ||
+		may_refill_here(unit, units, options);
+}
+
+/*
  * May workers do it?  They see what is committed, so nothing that the caller
  * has done may be pending; and he must be able to see what they commit.
  */
 static bool
-may_use_workers(const Dispatch *dispatch)
+may_use_workers(const List *units, const WhRunOptions *options)
 {
-	return list_length(dispatch->units) > (dispatch->options->even_one ? 0 : 1) &&
-		dispatch->options->parallel > 0 && wh_max_workers > 0 &&
-		!dispatch->options->consistent &&
+	return list_length(units) > (options->even_one ? 0 : 1) &&
+		options->parallel > 0 && wh_max_workers > 0 &&
 		!wh_in_worker() && !RecoveryInProgress() && !IsInParallelMode() &&
 		!XactReadOnly && !IsolationUsesXactSnapshot() &&
 		!TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
+
+/*
+ * May a unit that runs here become a refill?  Where others follow before the
+ * commit, readers would wait for these.
+ */
+static bool
+may_refill_here(const WhUnit *unit, const List *units,
+				const WhRunOptions *options)
+{
+	return options->commits ||
+		(list_length(units) == 1 && unit->rules.method == WH_REFILL);
 }
 
 /*
@@ -219,9 +244,7 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 			dispatch->next++;
 		else
 		{
-			/* Where others follow before the commit, only delta. */
-			unit->rules.may_refill = options->commits ||
-				(list_length(dispatch->units) == 1 && unit->rules.method == WH_REFILL);
+			unit->rules.may_refill = may_refill_here(unit, dispatch->units, options);
 			if (options->consistent)
 				wh_pool_share_snapshot(pool, unit->tenant, unit->period.start);
 			if (options->commits)
@@ -327,6 +350,7 @@ run_committed(const WhUnit *unit, WhRun *run)
 	begin(&caller);
 	wh_unit_work(unit, run);
 	end(&caller);
+	wh_unit_commits(run);
 	SPI_commit();
 
 	if (unit->rollup)

@@ -35,14 +35,21 @@ typedef void (*WhOnResult) (void *arg, const WhUnit *unit, const WhRun *run);
  * "commits", in transactions of their own (SPI is connected non-atomically
  * then, and nobody has switched roles).
  *
- * With "consistent" they run here, too, since one connection keeps the snapshot
- * that the others read under.
+ * With "consistent" one worker has all units of a tenant, since one connection
+ * of its own keeps the snapshot that the others read under; the list has the
+ * units of a tenant and day next to each other (wh_units_by_tenant_day).
  *
  * 54000 or 55000 when the units do not fit into one transaction and would run
  * in one (wh_check_one_transaction).
  */
 extern List *wh_run_units(const List *units, const WhRunOptions *options,
 						  WhOnResult on_result, void *arg);
+
+/*
+ * Foretell whether wh_run_units(units, options) would let the unit be a refill.
+ */
+extern bool wh_may_refill(const WhUnit *unit, const List *units,
+						  const WhRunOptions *options);
 
 /*
  * Drop what roll-ups of a template and tenant have put out of use, a few

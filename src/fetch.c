@@ -86,6 +86,7 @@ static WhPeriod period_of_call(const WhTemplate *tmpl, bool whole, DateADT day);
 static void check_column_list(const WhTemplate *tmpl, const WhTenant *tenant,
 							  TupleDesc expected, bool whole, DateADT day);
 static void store_row(void *arg, Datum *values, bool *isnull);
+static void run(Fetch *state, WhFetched *fetched);
 static void stream_slice(Fetch *fetch, WhFetched *fetched);
 static char *subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
 						const WhPeriod *period);
@@ -160,9 +161,6 @@ void
 wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
 		 bool prove, const WhRowSink *sink, WhFetched *fetched)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(caller, "pg_warehouse fetch",
-												  ALLOCSET_DEFAULT_SIZES);
 	Fetch		state = {0};
 
 	state.tmpl = tmpl;
@@ -170,14 +168,27 @@ wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
 	state.period = period;
 	state.prove = prove;
 	state.sink = sink;
-	state.caller = caller;
+	state.caller = CurrentMemoryContext;
+	run(&state, fetched);
+}
 
-	/* A connection that was not given back closes with the context. */
+/*
+ * Do all of it in a context of its own, with which a connection closes that was
+ * not given back.
+ */
+static void
+run(Fetch *state, WhFetched *fetched)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "pg_warehouse fetch",
+												  ALLOCSET_DEFAULT_SIZES);
+
+
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
-		wh_session_purpose(purpose_of(&state));
-		stream_slice(&state, fetched);
+		wh_session_purpose(purpose_of(state));
+		stream_slice(state, fetched);
 	}
 	PG_FINALLY();
 	{

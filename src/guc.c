@@ -13,6 +13,7 @@
 #include "guc.h"
 
 #define MAX_WORKERS 1000
+#define MAX_SLICES 1000000
 
 char	   *wh_key_file = NULL;
 char	   *wh_sslrootcert = NULL;
@@ -23,6 +24,9 @@ int			wh_run_timeout = 0;
 int			wh_lock_deadline = 30000;
 int			wh_lock_retry = 20;
 int			wh_delta_memory = 64 * 1024;
+bool		wh_expand_views = true;
+int			wh_expand_max_slices = 300;
+int			wh_expand_chunk_size = 32;
 
 static void define_duration(const char *name, const char *what, const char *more,
 							int *value, int normal, int least);
@@ -80,6 +84,25 @@ wh_guc_define(void)
 							&wh_delta_memory,
 							64 * 1024, 1024, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("pg_warehouse.expand_views",
+							 "Plans queries on union views as queries on the slices that they need.",
+							 "Off, the slices are scanned by the foreign table of the template.",
+							 &wh_expand_views, true,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomIntVariable("pg_warehouse.expand_max_slices",
+							"Sets how many slices of one template a query is planned over.",
+							"More than that are scanned by the foreign table of the template.",
+							&wh_expand_max_slices, 300, 0, MAX_SLICES,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("pg_warehouse.expand_chunk_size",
+							"Sets how many slices are planned at one level of a query.",
+							"For developers; the result is the same.",
+							&wh_expand_chunk_size, 32, 2, MAX_SLICES,
+							PGC_USERSET, GUC_NOT_IN_SAMPLE,
 							NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("pg_warehouse");

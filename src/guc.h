@@ -14,6 +14,9 @@ extern int	wh_run_timeout;		/* ms; 0: none */
 extern int	wh_lock_deadline;	/* ms */
 extern int	wh_lock_retry;		/* ms */
 extern int	wh_delta_memory;	/* kB */
+extern bool wh_expand_views;
+extern int	wh_expand_max_slices;
+extern int	wh_expand_chunk_size;
 
 extern void wh_guc_define(void);
 

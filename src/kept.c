@@ -9,8 +9,12 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 
 #include "kept.h"
 #include "spi.h"
@@ -60,8 +64,8 @@ wh_kept(Oid relid, TupleDesc successor)
 						 " WHERE t.attrelid = $1 AND t.attname = ANY ($2)"
 						 " UNION ALL SELECT pg_catalog.format("
 						 "'COMMENT ON %s %s IS %L', CASE c.relkind"
-						 " WHEN 'm' THEN 'MATERIALIZED VIEW'"
-						 " WHEN 'r' THEN 'TABLE' ELSE 'VIEW' END,"
+						 " WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'r' THEN 'TABLE'"
+						 " WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'VIEW' END,"
 						 " $1::pg_catalog.regclass, d.description)"
 						 " FROM pg_catalog.pg_description d"
 						 " JOIN pg_catalog.pg_class c ON c.oid = d.objoid"
@@ -114,10 +118,12 @@ wh_kept_restore(const WhKept *kept, Oid relid)
 }
 
 /*
- * Refuse to lose what others built on a relation; see kept.h.
+ * List what others built on a relation; see kept.h.  Rules, triggers and
+ * defaults of the relation itself are people's too, though they would go with
+ * it without a word; its own constraints are not, since what we make has none.
  */
-void
-wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
+char *
+wh_kept_dependents(Oid relid, Oid ours)
 {
 	WhArg		args[2];
 	List	   *dependents;
@@ -127,36 +133,83 @@ wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 	args[1] = oid_arg(ours);
 	dependents =
 		strings_of_query("SELECT pg_catalog.string_agg(DISTINCT"
-						 " CASE WHEN r.oid IS NULL THEN"
-						 " pg_catalog.pg_describe_object(d.classid, d.objid,"
-						 " d.objsubid)"
-						 " ELSE pg_catalog.pg_describe_object(" PG_CLASS ","
-						 " r.ev_class, 0) END, ', ')"
+						 " CASE WHEN r.rulename = '_RETURN' THEN"
+						 " pg_catalog.pg_describe_object(" PG_CLASS ","
+						 " r.ev_class, 0)"
+						 " ELSE pg_catalog.pg_describe_object(d.classid, d.objid,"
+						 " d.objsubid) END, ', ')"
 						 " FROM pg_catalog.pg_class c"
 						 " JOIN pg_catalog.pg_type t ON t.oid = c.reltype"
-						 " JOIN pg_catalog.pg_depend d ON d.deptype = 'n' AND"
+						 " JOIN pg_catalog.pg_depend d ON (d.deptype = 'n'"
+						 " OR d.deptype = 'a' AND d.classid IN (" PG_REWRITE ","
+						 " 'pg_catalog.pg_trigger'::pg_catalog.regclass,"
+						 " 'pg_catalog.pg_attrdef'::pg_catalog.regclass)) AND"
 						 " (d.refclassid = " PG_CLASS
 						 " AND d.refobjid = c.oid"
 						 " OR d.refclassid = " PG_TYPE
 						 " AND d.refobjid IN (t.oid, t.typarray))"
 						 " LEFT JOIN pg_catalog.pg_rewrite r"
 						 " ON r.oid = d.objid AND d.classid = " PG_REWRITE
-						 " WHERE c.oid = $1"
-						 " AND (r.oid IS NULL OR r.ev_class NOT IN ($1, $2))"
-						 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k"
-						 " WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass"
-						 " AND k.oid = d.objid AND k.conrelid = c.oid)"
+						 " LEFT JOIN pg_catalog.pg_constraint k"
+						 " ON k.oid = d.objid AND d.classid ="
+						 " 'pg_catalog.pg_constraint'::pg_catalog.regclass"
+						 " WHERE c.oid = $1 AND k.conrelid IS DISTINCT FROM $1"
+						 " AND (r.oid IS NULL OR r.ev_class <> $2"
+						 " AND NOT (r.ev_class = $1 AND r.rulename = '_RETURN'))"
 						 " HAVING pg_catalog.count(*) > 0",
 						 args, lengthof(args));
-	if (dependents == NIL)
+
+	return dependents == NIL ? NULL : (char *) linitial(dependents);
+}
+
+/*
+ * Refuse to lose it; see kept.h.
+ */
+void
+wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
+{
+	char	   *dependents = wh_kept_dependents(relid, ours);
+
+	if (dependents == NULL)
 		return;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("cannot replace or drop %s because other objects depend on it",
 					what),
-			 errdetail("Dependents: %s.", (char *) linitial(dependents)),
+			 errdetail("Dependents: %s.", dependents),
 			 errhint("Keep their definitions (pg_get_viewdef), drop them, run this again and create them anew. Until then nothing changes.")));
+}
+
+/*
+ * Describe a relation's columns; see kept.h.
+ */
+TupleDesc
+wh_columns_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	TupleDesc	columns;
+	int			natts = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+		ReleaseSysCache(tuple);
+	}
+	columns = CreateTemplateTupleDesc(natts);
+
+	for (int i = 0; i < natts; i++)
+	{
+		tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
+								Int16GetDatum(i + 1));
+		if (!HeapTupleIsValid(tuple))
+			return CreateTemplateTupleDesc(0);
+		memcpy(TupleDescAttr(columns, i), GETSTRUCT(tuple),
+			   ATTRIBUTE_FIXED_PART_SIZE);
+		ReleaseSysCache(tuple);
+	}
+
+	return columns;
 }
 
 /*

@@ -23,10 +23,18 @@ extern WhKept *wh_kept(Oid relid, TupleDesc successor);
 extern void wh_kept_restore(const WhKept *kept, Oid relid);
 
 /*
- * Throw 2BP01 listing what depends on the relation, but for the view "ours"
- * (InvalidOid: none); "what" as in: view "a.b".
+ * List what depends on the relation and would go with it, but for the view
+ * "ours" (InvalidOid: none), as people know it; NULL for nothing.  The second
+ * one throws 2BP01 with that list; "what" as in: view "a.b".
  */
+extern char *wh_kept_dependents(Oid relid, Oid ours);
 extern void wh_kept_check_dependents(Oid relid, Oid ours, const char *what);
+
+/*
+ * Describe a relation's columns as the catalogs have them at this moment,
+ * dropped ones too, without a lock on it; none when it is gone by then.
+ */
+extern TupleDesc wh_columns_of(Oid relid);
 
 /* Does "now" begin with the very columns of "before"? */
 extern bool wh_columns_extend(TupleDesc before, TupleDesc now);

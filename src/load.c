@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "commands/matview.h"
@@ -22,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/relcache.h"
 
 #include "fill.h"
 #include "flat.h"
@@ -62,8 +64,9 @@ static void go_over(Load *load, const char *reason);
 static void start_refill(Load *load);
 static void finish(Load *load);
 static void finish_refill(Load *load);
+static void apply_delta(Load *load);
+static Bitmapset * key_of(Relation rel, const WhTemplate *tmpl);
 static void apply_as_delta(Load *load);
-static void raise_not_locked(const Load *load) pg_attribute_noreturn();
 
 WhMethod
 wh_method_parse(const char *word)
@@ -325,24 +328,63 @@ finish(Load *load)
 		keep_bounds(load);
 
 	if (load->delta != NULL)
-		wh_delta_apply(load->delta, &load->loaded->counts);
+		apply_delta(load);
 	else
 		finish_refill(load);
+}
+
+static void
+apply_delta(Load *load)
+{
+	wh_delta_apply(load->delta, key_of(load->rel, load->tmpl),
+				   &load->loaded->counts);
+}
+
+/*
+ * Find the columns by which a changed row is known again: the template's key,
+ * else those of a unique index; NULL when there is neither.
+ */
+static Bitmapset *
+key_of(Relation rel, const WhTemplate *tmpl)
+{
+	Bitmapset  *key = NULL;
+	ListCell   *lc;
+
+	foreach(lc, tmpl->key_columns)
+		key = bms_add_member(key, get_attnum(RelationGetRelid(rel),
+											 (const char *) lfirst(lc)));
+	if (key != NULL)
+		return key;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (index->rd_index->indisunique && index->rd_index->indisvalid &&
+			RelationGetIndexPredicate(index) == NIL &&
+			RelationGetIndexExpressions(index) == NIL)
+		{
+			for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+				key = bms_add_member(key, index->rd_index->indkey.values[i]);
+		}
+		index_close(index, NoLock);
+		if (key != NULL)
+			break;
+	}
+
+	return key;
 }
 
 static void
 finish_refill(Load *load)
 {
 	WhLoaded   *loaded = load->loaded;
-	bool		populated = load->rel->rd_rel->relispopulated;
 
 	if (wh_refill_finish(&load->refill, &loaded->counts.inserted,
 						 &loaded->lock_ms))
 		loaded->counts.deleted = load->stored;
-	else if (populated)
-		apply_as_delta(load);
 	else
-		raise_not_locked(load);
+		apply_as_delta(load);
 }
 
 /*
@@ -374,17 +416,5 @@ apply_as_delta(Load *load)
 	tuplestore_end(spool);
 	while (!wh_delta_rest(load->delta))
 		wh_delta_make_room(load->delta);
-	wh_delta_apply(load->delta, &load->loaded->counts);
-}
-
-static void
-raise_not_locked(const Load *load)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-			 errmsg("could not lock materialized view \"%s\"",
-					RelationGetRelationName(load->rel)),
-			 errdetail("Other sessions have held it for %d ms (pg_warehouse.lock_deadline), and it has no rows that could be changed in place.",
-					   wh_lock_deadline),
-			 errhint("Nothing was changed; run it again.")));
+	apply_delta(load);
 }

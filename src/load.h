@@ -52,8 +52,8 @@ extern void wh_load_new(Relation rel, const WhTemplate *tmpl,
 
 /*
  * Bring a relation of ours, opened once and under RowExclusiveLock, to the
- * source's present rows; "stored" is how many it has.  Throws 55P03 where
- * only a refill would do and readers do not make room.
+ * source's present rows; "stored" is how many it has.  Throws 55P03 where one
+ * that is not populated cannot be locked.
  */
 extern void wh_load_again(Relation rel, const WhTemplate *tmpl,
 						  const WhTenant *tenant, const WhPeriod *period,

@@ -41,7 +41,7 @@ typedef struct Patience
 
 static LOCKTAG key_tag(const char *ledger, const char *key);
 static bool try_tag(const LOCKTAG *tag);
-static char *relation_name(Oid relid);
+static char *holders_of(Oid relid);
 static void begin(Patience *patience, const char *what,
 				  const char *holders);
 static double elapsed_ms(const Patience *patience);
@@ -49,6 +49,7 @@ static bool try_all(List *relids);
 static bool is_waited_for(Oid relid);
 static bool pause_again(Patience *patience);
 static void pause_or_give_up(Patience *patience);
+static void give_up(const Patience *patience) pg_attribute_noreturn();
 
 /*
  * Try once for the object lock of a key; see lock.h.
@@ -92,9 +93,7 @@ wh_lock_relation_in(Oid relid, LOCKMODE mode, const char *what)
 {
 	Patience	patience;
 
-	begin(&patience, what,
-		  psprintf("relation = %s::regclass",
-				   quote_literal_cstr(relation_name(relid))));
+	begin(&patience, what, holders_of(relid));
 	while (!ConditionalLockRelationOid(relid, mode))
 		pause_or_give_up(&patience);
 
@@ -130,10 +129,59 @@ wh_lock_relations(List *relids, double *ms)
 	return locked;
 }
 
-int64
-wh_lock_capacity(void)
+/*
+ * Queue for AccessExclusiveLock; see lock.h.  Trying would not do: it never
+ * passes those who wait for the lock that we have, and who would wait on.
+ */
+double
+wh_lock_unread(List *relids)
 {
-	return (int64) max_locks_per_xact * (MaxBackends + max_prepared_xacts);
+	Patience	patience;
+	ListCell   *lc;
+
+	begin(&patience, NULL, NULL);
+	foreach(lc, relids)
+		LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
+
+	return elapsed_ms(&patience);
+}
+
+/*
+ * Take what can be had of several relations; see lock.h.
+ */
+List *
+wh_lock_at_once(List *relids)
+{
+	Patience	patience;
+	List	   *missed = NIL;
+	ListCell   *lc;
+
+	begin(&patience, NULL, NULL);
+	while (!try_all(relids))
+	{
+		if (pause_again(&patience))
+			continue;
+		foreach(lc, relids)
+		{
+			if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessExclusiveLock))
+				missed = lappend_oid(missed, lfirst_oid(lc));
+		}
+		break;
+	}
+
+	return missed;
+}
+
+/*
+ * Say that a relation could not be locked; see lock.h.
+ */
+void
+wh_lock_missed(Oid relid, const char *what)
+{
+	Patience	patience;
+
+	begin(&patience, what, holders_of(relid));
+	give_up(&patience);
 }
 
 /*
@@ -197,11 +245,16 @@ try_tag(const LOCKTAG *tag)
 	return true;
 }
 
+/*
+ * Write the condition on pg_locks that finds who holds a relation.
+ */
 static char *
-relation_name(Oid relid)
+holders_of(Oid relid)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												  get_rel_name(relid));
+
+	return psprintf("relation = %s::regclass", quote_literal_cstr(name));
 }
 
 static void
@@ -295,9 +348,13 @@ pause_again(Patience *patience)
 static void
 pause_or_give_up(Patience *patience)
 {
-	if (pause_again(patience))
-		return;
+	if (!pause_again(patience))
+		give_up(patience);
+}
 
+static void
+give_up(const Patience *patience)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 			 errmsg("could not lock %s", patience->what),

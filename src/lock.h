@@ -37,8 +37,21 @@ extern bool wh_lock_relation_try(Oid relid);
  */
 extern bool wh_lock_relations(List *relids, double *ms);
 
-/* How many locks the server has room for, all sessions together. */
-extern int64 wh_lock_capacity(void);
+/*
+ * Queue for AccessExclusiveLock on relations that hold nothing to be read, so
+ * that nobody's reading waits behind us; bounded by wh_lock_bound().  Returns
+ * the milliseconds it took.
+ */
+extern double wh_lock_unread(List *relids);
+
+/*
+ * The same for several relations, holding none while any is missing; but when
+ * lock_deadline has passed, those that are free at that moment are taken and
+ * the others returned.  The second one says of such a relation what
+ * wh_lock_relation() would have: 55P03.
+ */
+extern List *wh_lock_at_once(List *relids);
+extern void wh_lock_missed(Oid relid, const char *what) pg_attribute_noreturn();
 
 /*
  * Bound the locks that DDL takes by itself: lock_timeout is lock_deadline

@@ -59,6 +59,7 @@ typedef struct Target
 
 static bool schema_exists(const WhTenant *tenant);
 static void find_target(Target *target);
+static const WhSlice *locate(Target *target);
 static void find_and_lock_target(Target *target);
 static void check_ours(Target *target, const WhSlice *slice);
 static void load(const Target *target, WhMatviewResult *result);
@@ -70,6 +71,7 @@ static void refresh(const Target *target, WhLoaded *loaded);
 static void replace(const Target *target, WhLoaded *loaded);
 static bool columns_fit(const Target *target);
 static char *definition(const Target *target, const char *name);
+static char *name_of_new(const Target *target);
 static void create_indexes(const Target *target);
 static void grant_to_reader(const Target *target);
 static void ddl(const char *verb, const char *schema, const char *name,
@@ -124,17 +126,73 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 }
 
 /*
- * Write the statement that would create the slice's relation.
+ * Foretell a load: the same questions as load() asks, in the same order.
  */
-char *
-wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,
-			   const WhPeriod *period)
+void
+wh_matview_plan(const WhTemplate *tmpl, const WhTenant *tenant,
+				const WhPeriod *period, const WhLoadRules *rules,
+				WhMatviewPlan *plan)
 {
 	Target		target = {.tmpl = tmpl,.tenant = tenant,.period = period};
+	const WhSlice *slice;
+	WhMethod	fitting;
 
-	target.schema = tenant->schema;
+	memset(plan, 0, sizeof(WhMatviewPlan));
+	target.rules = rules;
+	slice = locate(&target);
+	plan->relation = quote_qualified_identifier(target.schema, target.name);
+	if (OidIsValid(target.relid) && slice == NULL)
+	{
+		plan->locks = "none";
+		plan->reason = "fails: a relation that is no slice has this name";
+		return;
+	}
 
-	return definition(&target, wh_slice_name(tmpl->name, period));
+	if (!OidIsValid(target.relid))
+	{
+		fitting = WH_FIRST_FILL;
+		plan->sql = definition(&target, target.name);
+		plan->locks = "AccessExclusiveLock on the new relation, which nobody sees yet";
+		plan->reason = "no rows were stored";
+	}
+	else if (!columns_fit(&target))
+	{
+		fitting = WH_REFILL;
+		plan->sql = definition(&target, name_of_new(&target));
+		plan->locks = "RowExclusiveLock; AccessExclusiveLock by try as the last act";
+		plan->reason = "the template's columns changed: a new relation takes the old one's place";
+	}
+	else if (!wh_slice_is_populated(slice))
+	{
+		fitting = WH_FIRST_FILL;
+		plan->locks = "ExclusiveLock; AccessExclusiveLock by try as the last act";
+		plan->reason = "no rows were stored";
+	}
+	else if (rules->method == WH_REFILL)
+	{
+		fitting = WH_REFILL;
+		plan->locks = "ExclusiveLock; AccessExclusiveLock by try as the last act";
+		plan->reason = "asked for";
+	}
+	else
+	{
+		fitting = WH_DELTA;
+		plan->may_go_over = rules->method == WH_CHOOSE && rules->may_refill;
+		plan->locks = plan->may_go_over ?
+			"RowExclusiveLock; as a refill ExclusiveLock, and AccessExclusiveLock by try as the last act" :
+			"RowExclusiveLock";
+		plan->reason = rules->method == WH_DELTA ? "asked for" : "rows were stored";
+	}
+
+	if (rules->method == WH_CHOOSE || rules->method == fitting)
+		plan->method = fitting;
+	else
+	{
+		plan->sql = NULL;
+		plan->locks = "none";
+		plan->reason = psprintf("fails: it needs method \"%s\"",
+								wh_method_name(fitting));
+	}
 }
 
 /*
@@ -192,6 +250,19 @@ schema_exists(const WhTenant *tenant)
 static void
 find_target(Target *target)
 {
+	const WhSlice *slice = locate(target);
+
+	/* What was found before may be gone since. */
+	target->populated = false;
+	if (OidIsValid(target->relid))
+		check_ours(target, slice);
+
+	target->rows = target->populated ? slice->row_count : 0;
+}
+
+static const WhSlice *
+locate(Target *target)
+{
 	const WhSlice *slice = wh_slice_find(target->tmpl->name,
 										 target->tenant->name,
 										 target->period);
@@ -208,11 +279,9 @@ find_target(Target *target)
 		target->name = wh_slice_name(target->tmpl->name, target->period);
 	}
 	target->relid = get_relname_relid(target->name,
-									  get_namespace_oid(target->schema, false));
-	if (OidIsValid(target->relid))
-		check_ours(target, slice);
+									  get_namespace_oid(target->schema, true));
 
-	target->rows = target->populated ? slice->row_count : 0;
+	return slice;
 }
 
 /*
@@ -274,11 +343,8 @@ check_ours(Target *target, const WhSlice *slice)
 				 errdetail("Tenant \"%s\", template \"%s\", day %s.",
 						   target->tenant->name, target->tmpl->name,
 						   wh_date_text(target->period->start)),
-				 errhint("Move it out of the way: ALTER TABLE %s RENAME TO %s;",
-						 quote_qualified_identifier(target->schema,
-													target->name),
-						 quote_identifier(wh_bounded_name(psprintf("%s_old",
-																   target->name))))));
+				 errhint("Move it out of the way: %s",
+						 wh_rename_aside(target->schema, target->name))));
 }
 
 /*
@@ -419,7 +485,7 @@ replace(const Target *target, WhLoaded *loaded)
 {
 	const WhPublished *view = wh_published_find(target->tmpl->name,
 												target->tenant->name);
-	char	   *fresh = wh_bounded_name(psprintf("%s.new", target->name));
+	char	   *fresh = name_of_new(target);
 	char	   *aside = wh_bounded_name(psprintf("%s.old", target->name));
 	WhKept	   *kept;
 
@@ -441,7 +507,7 @@ replace(const Target *target, WhLoaded *loaded)
 		psprintf("RENAME TO %s", quote_identifier(aside)));
 	ddl("ALTER MATERIALIZED VIEW", target->schema, fresh,
 		psprintf("RENAME TO %s", quote_identifier(target->name)));
-	(void) wh_unionview_tenant(target->tmpl, target->tenant);
+	wh_unionview_let_go(target->tmpl, target->tenant, target->relid);
 	ddl("DROP MATERIALIZED VIEW", target->schema, aside, "RESTRICT");
 
 	create_indexes(target);
@@ -466,6 +532,15 @@ columns_fit(const Target *target)
 	relation_close(rel, AccessShareLock);
 
 	return fit;
+}
+
+/*
+ * Name what will take the place of the relation that is there.
+ */
+static char *
+name_of_new(const Target *target)
+{
+	return wh_bounded_name(psprintf("%s.new", target->name));
 }
 
 static char *
@@ -527,8 +602,8 @@ what(const Target *target)
 }
 
 /*
- * Throw the current error on.  A duplicate key, which only an index of ours
- * can have found, says whose rows it was in; a lock that was waited for too
+ * Throw the current error on.  A duplicate key, unless it is a catalog's, only
+ * an index of ours can have found: it says whose rows it was in; a lock that was waited for too
  * long, whose relation it was.
  */
 static void
@@ -545,7 +620,17 @@ name_the_unit(const Target *target, MemoryContext context)
 	if (wh_remote_failed())
 		ReThrowError(error);
 
-	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
+		error->schema_name != NULL &&
+		strcmp(error->schema_name, "pg_catalog") == 0)
+	{
+		error->sqlerrcode = ERRCODE_DUPLICATE_OBJECT;
+		error->message = psprintf("%s was made by another session meanwhile",
+								  what(target));
+		error->detail = unconstify(char *, unit);
+		error->hint = "Run it again, and see what stands there now.";
+	}
+	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
 	{
 		error->detail = psprintf("%s %s", unit, error->detail ? error->detail : "");
 		error->hint = psprintf("Let the query return each key once, or change the unique index: SELECT _wh.alter_template(%s, indexes => ...);",

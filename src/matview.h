@@ -35,9 +35,21 @@ extern void wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 							const WhPeriod *period, const WhLoadRules *rules,
 							WhMatviewResult *result);
 
-/* The CREATE MATERIALIZED VIEW statement, for _wh.wh_plan(). */
-extern char *wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,
-							const WhPeriod *period);
+/* What wh_matview_load() would do, as far as the catalogs tell. */
+typedef struct WhMatviewPlan
+{
+	WhMethod	method;			/* WH_CHOOSE: it would fail */
+	bool		may_go_over;	/* the delta to a refill */
+	char	   *sql;			/* run as it stands; NULL: rows go straight
+								 * into what is there */
+	char	   *relation;		/* qualified and quoted */
+	const char *locks;			/* what it takes of the relation */
+	const char *reason;			/* for the method, or for the failure */
+} WhMatviewPlan;
+
+extern void wh_matview_plan(const WhTemplate *tmpl, const WhTenant *tenant,
+							const WhPeriod *period, const WhLoadRules *rules,
+							WhMatviewPlan *plan);
 
 extern int64 wh_relation_bytes(Oid relid);	/* heap, toast and indexes */
 

@@ -100,54 +100,91 @@ static const Known known[] = {
 };
 
 static const Known *find_known(Oid function);
-static int	radius_of(const Known *f, List *args, int needed);
-static bool zone_varies(const Known *f, List *args);
+static bool take_step(const Known *f, List *args, WhMonotone *monotone);
+static bool take_zone(const Known *f, List *args, WhMonotone *monotone);
 static bool field_grows(const Node *field);
 static const Interval *constant_interval(const Node *arg);
 
 /*
- * Return the radius of an expression; see monotone.h.
+ * Judge an expression; see monotone.h.  Goes from the outermost function to
+ * the column: each asks more of its argument.
+ */
+bool
+wh_is_monotone(const Node *expr, AttrNumber attr, int needed,
+			   WhMonotone *monotone)
+{
+	monotone->radius = needed;
+	monotone->steady = true;
+	monotone->zones = needed > 0 ? list_make1(session_timezone) : NIL;
+
+	while (!IsA(expr, Var))
+	{
+		const Known *f;
+		List	   *args;
+
+		if (IsA(expr, RelabelType))
+		{
+			expr = (const Node *) ((const RelabelType *) expr)->arg;
+			continue;
+		}
+		if (IsA(expr, FuncExpr))
+		{
+			f = find_known(((const FuncExpr *) expr)->funcid);
+			args = ((const FuncExpr *) expr)->args;
+		}
+		else if (IsA(expr, OpExpr))
+		{
+			f = find_known(((const OpExpr *) expr)->opfuncid);
+			args = ((const OpExpr *) expr)->args;
+		}
+		else
+			return false;
+		if (f == NULL)
+			return false;
+
+		for (int i = 0; i < list_length(args); i++)
+		{
+			if (i != f->column && !IsA(list_nth(args, i), Const))
+				return false;
+		}
+		if (!take_step(f, args, monotone))
+			return false;
+		expr = (const Node *) list_nth(args, f->column);
+	}
+
+	return ((const Var *) expr)->varattno == attr;
+}
+
+/*
+ * Return the radius at a time.  What lies between the time and the zones'
+ * clocks is less than two days: the column may be local time, and a day its
+ * midnight.
  */
 int
-wh_monotone_radius(const Node *expr, AttrNumber attr, int needed)
+wh_monotone_radius(const WhMonotone *monotone, TimestampTz at)
 {
-	const Known *f;
-	List	   *args;
-	int			radius;
+	pg_time_t	from = timestamptz_to_time_t(at) -
+	(monotone->radius + 2) * SECS_PER_DAY;
+	pg_time_t	to = from + 2 * (monotone->radius + 2) * SECS_PER_DAY;
+	ListCell   *lc;
 
-	if (IsA(expr, Var))
-		return ((const Var *) expr)->varattno == attr ? needed : -1;
-	if (IsA(expr, RelabelType))
-		return wh_monotone_radius((const Node *) ((const RelabelType *) expr)->arg,
-								  attr, needed);
+	if (monotone->radius == 0 || !monotone->steady)
+		return monotone->radius;
 
-	if (IsA(expr, FuncExpr))
+	foreach(lc, monotone->zones)
 	{
-		f = find_known(((const FuncExpr *) expr)->funcid);
-		args = ((const FuncExpr *) expr)->args;
-	}
-	else if (IsA(expr, OpExpr))
-	{
-		f = find_known(((const OpExpr *) expr)->opfuncid);
-		args = ((const OpExpr *) expr)->args;
-	}
-	else
-		return -1;
-	if (f == NULL)
-		return -1;
+		long		offset;
+		int			isdst;
+		pg_time_t	boundary;
+		int			found;
 
-	for (int i = 0; i < list_length(args); i++)
-	{
-		if (i != f->column && !IsA(list_nth(args, i), Const))
-			return -1;
+		found = pg_next_dst_boundary(&from, &offset, &isdst, &boundary,
+									 &offset, &isdst, (pg_tz *) lfirst(lc));
+		if (found < 0 || (found > 0 && boundary <= to))
+			return monotone->radius;
 	}
 
-	radius = radius_of(f, args, needed);
-	if (radius < 0)
-		return -1;
-
-	return wh_monotone_radius((const Node *) list_nth(args, f->column), attr,
-							  radius);
+	return 0;
 }
 
 bool
@@ -171,65 +208,72 @@ find_known(Oid function)
 }
 
 /*
- * Return how far apart arguments of the function must be so that its values
- * are in order, and "needed" days apart as what is around it asks.
+ * Raise the radius from that of the function's value to that of its argument.
  *
  * A step of local time keeps order beyond a day, and takes at most a day from
- * any distance.
+ * any distance.  Where an interval or the start of a unit moves a value far
+ * away, clocks there matter that nobody looks at.
  */
-static int
-radius_of(const Known *f, List *args, int needed)
+static bool
+take_step(const Known *f, List *args, WhMonotone *monotone)
 {
-	int			zone = zone_varies(f, args) ? 1 : 0;
-	int			rounding = needed > 0 ? 1 : 0;
+	bool		inner = monotone->radius > 0;
 	const Interval *interval;
 
-	switch (f->kind)
+	if (f->kind == FIELD && (inner || !field_grows((const Node *) linitial(args))))
+		return false;
+	if (f->kind == TO_UNIT && monotone->radius > 7)
+		return false;			/* weeks and more are equal or that far apart */
+	if (f->kind == SHIFT)
 	{
-		case PLAIN:
-			return needed + zone;
-		case TO_DAY:
-			return needed + zone + rounding;
-		case TO_UNIT:
-
-			/* Weeks and more are far enough apart, or equal. */
-			return needed > 7 ? -1 : needed + zone + rounding;
-		case FIELD:
-			return needed > 0 || !field_grows((const Node *) linitial(args)) ?
-				-1 : zone;
-		case SHIFT:
-			interval = constant_interval((const Node *) lsecond(args));
-			if (interval == NULL)
-				return -1;
-			if (interval->month != 0)
-				return needed + MONTHS_RADIUS + 2 * zone;
-			return needed + (interval->day != 0 ? 2 * zone : 0);
+		interval = constant_interval((const Node *) lsecond(args));
+		if (interval == NULL)
+			return false;
+		if (interval->month != 0)
+			monotone->radius += MONTHS_RADIUS;
+		if (interval->month == 0 && interval->day == 0)
+			return true;
+		if (!take_zone(f, args, monotone))
+			return false;
 	}
+	if (f->kind == SHIFT || (f->kind == TO_UNIT && inner))
+		monotone->steady = false;
+	if (inner && (f->kind == TO_DAY || f->kind == TO_UNIT))
+		monotone->radius += 1;
 
-	return -1;
+	return take_zone(f, args, monotone);
 }
 
 /*
- * Does the function go by a zone whose clocks are set back at times?
+ * Count a step of local time, unless the zone's clocks are never set.
  */
 static bool
-zone_varies(const Known *f, List *args)
+take_zone(const Known *f, List *args, WhMonotone *monotone)
 {
-	const		Const *name;
-	pg_tz	   *zone;
+	pg_tz	   *zone = session_timezone;
 	long		offset;
 
 	if (f->zone == NO_ZONE)
-		return false;
-	if (f->zone == SESSION_ZONE)
-		return wh_session_zone_varies();
-
-	name = (const Const *) (f->zone == FIRST_ARG ? linitial(args) : lthird(args));
-	if (name->constisnull || name->consttype != TEXTOID)
 		return true;
-	zone = pg_tzset(TextDatumGetCString(name->constvalue));
+	if (f->zone != SESSION_ZONE)
+	{
+		const Const *name = (const Const *)
+		(f->zone == FIRST_ARG ? linitial(args) : lthird(args));
 
-	return zone == NULL || !pg_get_timezone_offset(zone, &offset);
+		if (name->constisnull || name->consttype != TEXTOID)
+			return false;
+		zone = pg_tzset(TextDatumGetCString(name->constvalue));
+	}
+
+	if (zone == NULL)
+		monotone->steady = false;
+	else if (pg_get_timezone_offset(zone, &offset))
+		return true;
+	else
+		monotone->zones = lappend(monotone->zones, zone);
+	monotone->radius += 1;
+
+	return true;
 }
 
 /*
@@ -242,7 +286,7 @@ field_grows(const Node *field)
 		"year", "years", "epoch", "isoyear", "decade", "decades",
 		"century", "centuries", "millennium", "millennia", "julian"
 	};
-	const		Const *name = (const Const *) field;
+	const Const *name = (const Const *) field;
 	char	   *word;
 
 	if (name->constisnull || name->consttype != TEXTOID)
@@ -261,7 +305,7 @@ field_grows(const Node *field)
 static const Interval *
 constant_interval(const Node *arg)
 {
-	const		Const *value = (const Const *) arg;
+	const Const *value = (const Const *) arg;
 
 	if (value->constisnull || value->consttype != INTERVALOID)
 		return NULL;

@@ -6,12 +6,13 @@
  * A name is made from what the ledger says and never taken apart again, so
  * the checks here refuse what would make two different things share one name.
  * Lengths count bytes, since that is what PostgreSQL cuts at.  Quoting is left
- * to whoever writes the statement.
+ * to whoever writes the statement, but for the one that many HINTs share.
  */
 #include "postgres.h"
 
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 
 #include "names.h"
 
@@ -65,6 +66,18 @@ wh_bounded_name(const char *name)
 
 	return psprintf("%.*s_%08x", kept, name,
 					hash_bytes((const unsigned char *) name, len));
+}
+
+/*
+ * Write the statement that moves what is not ours out of the way.
+ */
+char *
+wh_rename_aside(const char *schema, const char *name)
+{
+	return psprintf("ALTER TABLE %s RENAME TO %s;",
+					quote_qualified_identifier(schema, name),
+					quote_identifier(wh_bounded_name(psprintf("%s_old",
+															  name))));
 }
 
 /*

@@ -16,6 +16,9 @@ extern char *wh_slice_name(const char *template_name, const WhPeriod *period);
 /* The name itself, or cut at a character border plus "_" and 8 hex of a hash. */
 extern char *wh_bounded_name(const char *name);
 
+/* The statement that frees a relation's name: for HINTs. */
+extern char *wh_rename_aside(const char *schema, const char *name);
+
 /*
  * Throw 42622 (too long), 42939 (reserved: ends like a period; public, _wh,
  * _wh_union, pg_*, information_schema; holds a control character) or 22023

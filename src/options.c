@@ -145,6 +145,10 @@ wh_options_read(Jsonb *json, WhOptions *options)
 	options->max_field_bytes = get_count(json, "max_field_bytes",
 										 DEFAULT_MAX_FIELD_BYTES);
 
+	found = get(json, "view_layout");
+	options->layout = found != NULL && is_string(found, "union")
+		? WH_LAYOUT_UNION : WH_LAYOUT_EXPAND;
+
 	options->max_shrink = get_fraction(json, "max_shrink", DEFAULT_MAX_SHRINK);
 	options->shrink_min_rows = get_count(json, "shrink_min_rows",
 										 DEFAULT_SHRINK_MIN_ROWS);
@@ -181,11 +185,6 @@ check_option(const char *name, JsonbValue *value)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("option \"%s\" is not built yet", name),
 				 errhint("Leave it out.")));
-	if (option->shape == SHAPE_LAYOUT && !is_string(value, "union"))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("view_layout \"expand\" is not built yet"),
-				 errhint("Use \"union\", or leave the option out.")));
 }
 
 static const Option *

@@ -10,6 +10,13 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+/* How the views of a template are made. */
+typedef enum WhLayout
+{
+	WH_LAYOUT_EXPAND,			/* over one foreign table */
+	WH_LAYOUT_UNION				/* literal UNION ALL */
+} WhLayout;
+
 /* What the options say, with their defaults. */
 typedef struct WhOptions
 {
@@ -20,6 +27,7 @@ typedef struct WhOptions
 	int64		max_bytes;		/* 0: no cap */
 	int64		max_field_bytes;
 	bool		public_view;
+	WhLayout	layout;
 	double		max_shrink;		/* the part of its rows that a day may lose */
 	int64		shrink_min_rows;	/* a smaller day may lose any part */
 	List	   *recheck_days;	/* of int, ascending: ages of closed days */

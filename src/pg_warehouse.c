@@ -1,11 +1,12 @@
 /*
  * pg_warehouse.c
- *		The library's entry: defines the settings, and nothing else.
+ *		The library's entry: defines the settings, installs the hooks.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
 
+#include "expand.h"
 #include "guc.h"
 
 PG_MODULE_MAGIC;
@@ -16,4 +17,5 @@ void
 _PG_init(void)
 {
 	wh_guc_define();
+	wh_expand_install();
 }

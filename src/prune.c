@@ -54,7 +54,7 @@ typedef struct Cond
 	CondKind	kind;
 	List	   *kids;			/* of Cond * */
 	ExprState  *test;
-	int			radius;			/* days; see monotone.h */
+	WhMonotone	monotone;		/* of what is compared, BELOW and ABOVE */
 } Cond;
 
 typedef struct Pruner
@@ -89,26 +89,28 @@ static Cond *compile(Pruner *p, Node *node);
 static Cond *compile_all(Pruner *p, List *args);
 static Cond *compile_any(Pruner *p, List *args);
 static Cond *compile_leaf(Pruner *p, Node *node);
-static Cond *compile_array(Pruner *p, ScalarArrayOpExpr * op);
+static Cond *compile_array(Pruner *p, ScalarArrayOpExpr *op);
 static Cond *compile_comparison(Pruner *p, Oid opno, Oid collation,
 								Node *left, Node *right);
-static OpBtreeInterpretation * btree_meaning(Oid opno);
+static OpBtreeInterpretation *btree_meaning(Oid opno);
 static Cond *make_comparison(Pruner *p, Oid opno, Oid collation, Node *left,
-							 Node *right, CondKind kind, int radius);
+							 Node *right, CondKind kind,
+							 const WhMonotone *monotone);
 static Cond *make_cond(CondKind kind, Expr *test);
 static bool is_unknown(const Cond *cond);
 static Subject subject_of(const Pruner *p, Node *node);
 static bool find_subject(Node *node, Subject *subject);
 static Node *as_param(Node *node, Pruner *p);
-static Bitmapset * survivors(Pruner *p, const Cond *cond, const WhMapPart *part);
-static Bitmapset * survivors_by_time(Pruner *p, const Cond *cond,
-									 const WhMapPart *part);
-static Bitmapset * everything(const WhMapPart *part);
+static Bitmapset *survivors(Pruner *p, const Cond *cond, const WhMapPart *part);
+static Bitmapset *survivors_by_time(Pruner *p, const Cond *cond,
+									const WhMapPart *part);
+static Bitmapset *everything(const WhMapPart *part);
 static bool in_order(const Pruner *p, const WhMapPart *part);
+static bool reaches(Pruner *p, const Cond *cond, const WhMapSlice *slice);
 static bool end_passes(Pruner *p, const Cond *cond, const WhMapSlice *slice,
 					   int radius);
 static bool passes(Pruner *p, const Cond *cond, Datum value);
-static void collect(const WhMapPart *part, const Bitmapset * set,
+static void collect(const WhMapPart *part, const Bitmapset *set,
 					WhPruned *pruned, MemoryContext result);
 static uint64 digest_of(uint64 digest, const char *name);
 
@@ -169,7 +171,7 @@ prune(const WhUnionTable *table, Index rti, List *quals, ParamListInfo params,
 	forboth(lc, tmpl ? tmpl->parts : NIL, ls, sets)
 	{
 		const WhMapPart *part = (const WhMapPart *) lfirst(lc);
-		const		Bitmapset *set = (const Bitmapset *) lfirst(ls);
+		const Bitmapset *set = (const Bitmapset *) lfirst(ls);
 		int			i = -1;
 
 		while ((i = bms_next_member(set, i)) >= 0)
@@ -207,6 +209,7 @@ compile_qual(Pruner *p, Node *qual, WhPruned *pruned)
 {
 	Subject		subject = subject_of(p, qual);
 	bool		about = subject.time || subject.schema;
+	Node	   *folded;
 	Cond	   *cond;
 
 	if ((!about && (subject.other || subject.param)) ||
@@ -215,7 +218,10 @@ compile_qual(Pruner *p, Node *qual, WhPruned *pruned)
 	if (!about && contain_mutable_functions(qual))
 		return make_cond(EVERY, NULL);
 
-	cond = compile(p, estimate_expression_value(&p->root, qual));
+	/* A negated operator is left without its function. */
+	folded = estimate_expression_value(&p->root, qual);
+	fix_opfuncids(folded);
+	cond = compile(p, folded);
 	if (cond->kind == EVERY)
 		return cond;
 
@@ -245,7 +251,7 @@ compile(Pruner *p, Node *node)
 		return compile(p, (Node *) ((BooleanTest *) node)->arg);
 	if (IsA(node, Const))
 	{
-		const		Const *value = (const Const *) node;
+		const Const *value = (const Const *) node;
 
 		return make_cond(!value->constisnull && DatumGetBool(value->constvalue) ?
 						 EVERY : NONE, NULL);
@@ -334,7 +340,7 @@ compile_leaf(Pruner *p, Node *node)
  * Compile "expression op ANY (array)" as one comparison per element.
  */
 static Cond *
-compile_array(Pruner *p, ScalarArrayOpExpr * op)
+compile_array(Pruner *p, ScalarArrayOpExpr *op)
 {
 	Node	   *left = (Node *) linitial(op->args);
 	Node	   *right = (Node *) lsecond(op->args);
@@ -351,7 +357,7 @@ compile_array(Pruner *p, ScalarArrayOpExpr * op)
 	if (!IsA(right, Const))
 	{
 		if (subject_of(p, right).param && !subject_of(p, right).time &&
-			wh_monotone_radius(left, p->table->time_attr, 0) >= 0)
+			wh_is_monotone(left, p->table->time_attr, 0, &any->monotone))
 			return make_cond(UNKNOWN, NULL);
 		return make_cond(EVERY, NULL);
 	}
@@ -393,7 +399,7 @@ compile_comparison(Pruner *p, Oid opno, Oid collation, Node *left, Node *right)
 	OpBtreeInterpretation *meaning;
 	Oid			at_most;
 	Oid			at_least;
-	int			radius;
+	WhMonotone	monotone;
 	Cond	   *both;
 
 	if (subject_of(p, right).time)
@@ -411,11 +417,10 @@ compile_comparison(Pruner *p, Oid opno, Oid collation, Node *left, Node *right)
 		return make_cond(EVERY, NULL);
 
 	/* Local time on the left becomes an instant on the way. */
-	radius = wh_monotone_radius(left, p->table->time_attr,
-								meaning->oprighttype == TIMESTAMPTZOID &&
-								meaning->oplefttype != TIMESTAMPTZOID &&
-								wh_session_zone_varies() ? 1 : 0);
-	if (radius < 0)
+	if (!wh_is_monotone(left, p->table->time_attr,
+						meaning->oprighttype == TIMESTAMPTZOID &&
+						meaning->oplefttype != TIMESTAMPTZOID &&
+						wh_session_zone_varies() ? 1 : 0, &monotone))
 		return make_cond(EVERY, NULL);
 	if (!IsA(right, Const))
 		return make_cond(subject_of(p, right).param && !p->has_params ?
@@ -427,10 +432,10 @@ compile_comparison(Pruner *p, Oid opno, Oid collation, Node *left, Node *right)
 	{
 		case BTLessStrategyNumber:
 		case BTLessEqualStrategyNumber:
-			return make_comparison(p, opno, collation, left, right, BELOW, radius);
+			return make_comparison(p, opno, collation, left, right, BELOW, &monotone);
 		case BTGreaterStrategyNumber:
 		case BTGreaterEqualStrategyNumber:
-			return make_comparison(p, opno, collation, left, right, ABOVE, radius);
+			return make_comparison(p, opno, collation, left, right, ABOVE, &monotone);
 		case BTEqualStrategyNumber:
 			at_most = get_opfamily_member(meaning->opfamily_id, meaning->oplefttype,
 										  meaning->oprighttype,
@@ -442,9 +447,9 @@ compile_comparison(Pruner *p, Oid opno, Oid collation, Node *left, Node *right)
 				return make_cond(EVERY, NULL);
 			both = make_cond(ALL_OF, NULL);
 			both->kids = list_make2(make_comparison(p, at_most, collation, left,
-													right, BELOW, radius),
+													right, BELOW, &monotone),
 									make_comparison(p, at_least, collation, left,
-													right, ABOVE, radius));
+													right, ABOVE, &monotone));
 			return both;
 		default:
 			return make_cond(EVERY, NULL);
@@ -473,16 +478,16 @@ btree_meaning(Oid opno)
 
 static Cond *
 make_comparison(Pruner *p, Oid opno, Oid collation, Node *left, Node *right,
-				CondKind kind, int radius)
+				CondKind kind, const WhMonotone *monotone)
 {
 	Expr	   *test = make_opclause(opno, BOOLOID, false, (Expr *) left,
 									 (Expr *) right, InvalidOid, collation);
 	Cond	   *cond;
 
-	fix_opfuncids((Node *) test);
+	set_opfuncid((OpExpr *) test);
 	cond = make_cond(kind, NULL);
 	cond->test = ExecInitExpr((Expr *) as_param((Node *) test, p), NULL);
-	cond->radius = radius;
+	cond->monotone = *monotone;
 
 	return cond;
 }
@@ -535,7 +540,7 @@ find_subject(Node *node, Subject *subject)
 	{
 		case T_Var:
 			{
-				const		Var *var = (const Var *) node;
+				const Var  *var = (const Var *) node;
 
 				if (var->varno != (int) subject->rti || var->varlevelsup > 0 ||
 					var->varattno <= 0)
@@ -580,7 +585,7 @@ as_param(Node *node, Pruner *p)
 
 	if (IsA(node, Var))
 	{
-		const		Var *var = (const Var *) node;
+		const Var  *var = (const Var *) node;
 		Param	   *param = makeNode(Param);
 
 		param->paramkind = PARAM_EXTERN;
@@ -645,9 +650,10 @@ survivors(Pruner *p, const Cond *cond, const WhMapPart *part)
 }
 
 /*
- * Find the slices whose end passes.  Ends in order are searched by halves, as
- * if the expression stepped back twice as far as it may, so that it cannot
- * mislead the search; what was taken in too much is at the border.
+ * Find the slices that reach to where the comparison holds.  Ends in order are
+ * searched by halves, as if the expression stepped back twice as far as it
+ * may, so that it cannot mislead the search; what was taken in too much is at
+ * the border.
  */
 static Bitmapset *
 survivors_by_time(Pruner *p, const Cond *cond, const WhMapPart *part)
@@ -664,7 +670,7 @@ survivors_by_time(Pruner *p, const Cond *cond, const WhMapPart *part)
 	{
 		for (int i = 0; i < part->nslices; i++)
 		{
-			if (end_passes(p, cond, &part->slices[i], cond->radius))
+			if (reaches(p, cond, &part->slices[i]))
 				set = bms_add_member(set, i);
 		}
 		return set;
@@ -674,7 +680,7 @@ survivors_by_time(Pruner *p, const Cond *cond, const WhMapPart *part)
 	{
 		int			middle = from + (to - from) / 2;
 
-		if (end_passes(p, cond, &part->slices[middle], 2 * cond->radius) == below)
+		if (end_passes(p, cond, &part->slices[middle], 2 * cond->monotone.radius) == below)
 			from = middle + 1;
 		else
 			to = middle;
@@ -682,12 +688,11 @@ survivors_by_time(Pruner *p, const Cond *cond, const WhMapPart *part)
 
 	if (below)
 	{
-		while (to > 0 && !end_passes(p, cond, &part->slices[to - 1], cond->radius))
+		while (to > 0 && !reaches(p, cond, &part->slices[to - 1]))
 			to--;
 		return to > 0 ? bms_add_range(NULL, 0, to - 1) : NULL;
 	}
-	while (from < part->nslices &&
-		   !end_passes(p, cond, &part->slices[from], cond->radius))
+	while (from < part->nslices && !reaches(p, cond, &part->slices[from]))
 		from++;
 
 	return from < part->nslices ?
@@ -707,6 +712,23 @@ static bool
 in_order(const Pruner *p, const WhMapPart *part)
 {
 	return p->table->time_type != TIMESTAMPTZOID || part->in_order;
+}
+
+/*
+ * Can a row of the slice pass?
+ */
+static bool
+reaches(Pruner *p, const Cond *cond, const WhMapSlice *slice)
+{
+	bool		below = cond->kind == BELOW;
+	TimestampTz at;
+
+	if (p->table->time_type == TIMESTAMPTZOID)
+		at = below ? slice->bounds.start : slice->bounds.end;
+	else
+		at = (below ? slice->start : slice->end) * USECS_PER_DAY;
+
+	return end_passes(p, cond, slice, wh_monotone_radius(&cond->monotone, at));
 }
 
 /*
@@ -758,7 +780,7 @@ passes(Pruner *p, const Cond *cond, Datum value)
  * List a part's survivors.
  */
 static void
-collect(const WhMapPart *part, const Bitmapset * set, WhPruned *pruned,
+collect(const WhMapPart *part, const Bitmapset *set, WhPruned *pruned,
 		MemoryContext result)
 {
 	MemoryContext caller = MemoryContextSwitchTo(result);

@@ -3,10 +3,12 @@
  *		The units of one call in dynamic shared memory: who has which, and how
  *		each ended.
  *
- * A worker takes a pair of template and tenant with all its units, since the
- * pair's object lock lets two days of it run only one after the other; and it
- * takes the next pair of the same tenant first, whose connection it may still
- * have.  No tenant is at work in more workers than it has max_connections.
+ * A worker takes a share: a pair of template and tenant with all its units,
+ * since the pair's object lock lets two days of it run only one after the
+ * other; or, where units of a tenant and day read under one snapshot, which one
+ * connection keeps, all that is the tenant's.  It takes the next share of the
+ * same tenant first, whose connection it may still have.  No tenant is at work
+ * in more workers than it has max_connections.
  *
  * Everything has a fixed place and nobody waits for anybody here: what a unit
  * has to say is in its row of the log, of which the queue has the number.
@@ -38,22 +40,28 @@ typedef struct Tenant
 {
 	char		name[NAMEDATALEN];
 	int			max_connections;
-	int			busy;			/* workers that have a pair of it */
+	int			busy;			/* workers that have a share of it */
 } Tenant;
 
-/* One template and tenant: what a worker takes. */
-typedef struct Pair
+typedef struct Template
 {
-	char		template_name[NAMEDATALEN];
+	char		name[NAMEDATALEN];
+} Template;
+
+/* What a worker takes. */
+typedef struct Share
+{
 	int			tenant;
+	int			template;		/* NOBODY: all of the tenant's */
 	int			first;			/* its next unit that waits, or NOBODY */
 	bool		busy;
-} Pair;
+} Share;
 
 typedef struct Unit
 {
-	int			pair;
-	int			next;			/* of the same pair, or NOBODY */
+	int			share;
+	int			template;
+	int			next;			/* of the same share, or NOBODY */
 	WhPeriod	period;
 	bool		rollup;
 	bool		allow_gaps;
@@ -67,7 +75,7 @@ typedef struct Unit
 typedef struct Worker
 {
 	bool		entered;		/* it has a database */
-	int			pair;			/* NOBODY: none */
+	int			share;			/* NOBODY: none */
 	int			unit;			/* NOBODY: none */
 	int			last_tenant;	/* NOBODY: none yet */
 } Worker;
@@ -79,14 +87,16 @@ struct WhQueue
 	Oid			database;
 	Oid			owner;
 	PGPROC	   *leader;
-	bool		stop_on_failure;
+	int			flags;
 	int			ntenants;
-	int			npairs;
+	int			ntemplates;
+	int			nshares;
 	int			nunits;
 	int			nworkers;
 	int			nsettings;
 	Size		tenants;		/* offsets from here */
-	Size		pairs;
+	Size		templates;
+	Size		shares;
 	Size		units;
 	Size		workers;
 	Size		settings;
@@ -99,27 +109,33 @@ struct WhQueue
 /* The queue as it is gathered, before there is a segment to put it in. */
 typedef struct Draft
 {
+	bool		by_tenant;		/* a share is all of the tenant's */
 	Tenant	   *tenants;
 	int			ntenants;
-	Pair	   *pairs;
-	int			npairs;
-	int		   *last_unit;		/* per pair */
+	Template   *templates;
+	int			ntemplates;
+	Share	   *shares;
+	int			nshares;
+	int		   *last_unit;		/* per share */
 	Unit	   *units;
 	int			nunits;
 } Draft;
 
 static void gather(Draft *draft, const List *units);
 static int	tenant_index(Draft *draft, const WhTenant *tenant);
-static int	pair_index(Draft *draft, const WhUnit *unit, int guess);
+static int	template_index(Draft *draft, const WhTemplate *tmpl);
+static int	share_index(Draft *draft, int tenant, int template);
 static Size settings_size(const List *settings);
 static Size reserve(Size *total, Size size);
-static bool take_pair(WhQueue *queue, Worker *worker, int tenant);
-static void leave_pair(WhQueue *queue, Worker *worker);
+static bool take_share(WhQueue *queue, Worker *worker, int tenant);
+static void leave_share(WhQueue *queue, Worker *worker);
+static void lose_day(WhQueue *queue, const Unit *lost);
 static void tell_leader(WhQueue *queue);
 
 #define PLACE(queue, offset) ((void *) ((char *) (queue) + (queue)->offset))
 #define TENANTS(queue) ((Tenant *) PLACE(queue, tenants))
-#define PAIRS(queue) ((Pair *) PLACE(queue, pairs))
+#define TEMPLATES(queue) ((Template *) PLACE(queue, templates))
+#define SHARES(queue) ((Share *) PLACE(queue, shares))
 #define UNITS(queue) ((Unit *) PLACE(queue, units))
 #define WORKERS(queue) ((Worker *) PLACE(queue, workers))
 
@@ -127,7 +143,7 @@ static void tell_leader(WhQueue *queue);
  * Make a queue; see queue.h.
  */
 dsm_segment *
-wh_queue_create(const List *units, int nworkers, bool stop_on_failure,
+wh_queue_create(const List *units, int nworkers, int flags,
 				const List *settings)
 {
 	WhQueue		shape = {0};
@@ -138,6 +154,7 @@ wh_queue_create(const List *units, int nworkers, bool stop_on_failure,
 	ListCell   *lc;
 	char	   *text;
 
+	draft.by_tenant = (flags & WH_QUEUE_CONSISTENT) != 0;
 	gather(&draft, units);
 
 	shape.magic = MAGIC;
@@ -145,14 +162,16 @@ wh_queue_create(const List *units, int nworkers, bool stop_on_failure,
 	shape.database = MyDatabaseId;
 	shape.owner = wh_owner_oid();
 	shape.leader = MyProc;
-	shape.stop_on_failure = stop_on_failure;
+	shape.flags = flags;
 	shape.ntenants = draft.ntenants;
-	shape.npairs = draft.npairs;
+	shape.ntemplates = draft.ntemplates;
+	shape.nshares = draft.nshares;
 	shape.nunits = draft.nunits;
 	shape.nworkers = nworkers;
 	shape.nsettings = list_length(settings);
 	shape.tenants = reserve(&total, sizeof(Tenant) * shape.ntenants);
-	shape.pairs = reserve(&total, sizeof(Pair) * shape.npairs);
+	shape.templates = reserve(&total, sizeof(Template) * shape.ntemplates);
+	shape.shares = reserve(&total, sizeof(Share) * shape.nshares);
 	shape.units = reserve(&total, sizeof(Unit) * shape.nunits);
 	shape.workers = reserve(&total, sizeof(Worker) * nworkers);
 	shape.settings = reserve(&total, settings_size(settings));
@@ -166,7 +185,8 @@ wh_queue_create(const List *units, int nworkers, bool stop_on_failure,
 	*queue = shape;
 	SpinLockInit(&queue->mutex);
 	memcpy(TENANTS(queue), draft.tenants, sizeof(Tenant) * shape.ntenants);
-	memcpy(PAIRS(queue), draft.pairs, sizeof(Pair) * shape.npairs);
+	memcpy(TEMPLATES(queue), draft.templates, sizeof(Template) * shape.ntemplates);
+	memcpy(SHARES(queue), draft.shares, sizeof(Share) * shape.nshares);
 	memcpy(UNITS(queue), draft.units, sizeof(Unit) * shape.nunits);
 	for (int i = 0; i < nworkers; i++)
 	{
@@ -214,11 +234,11 @@ wh_queue_width(const WhQueue *queue)
 
 	for (int t = 0; t < queue->ntenants; t++)
 	{
-		int			pairs = 0;
+		int			shares = 0;
 
-		for (int p = 0; p < queue->npairs; p++)
-			pairs += PAIRS(queue)[p].tenant == t;
-		width += Min(pairs, TENANTS(queue)[t].max_connections);
+		for (int s = 0; s < queue->nshares; s++)
+			shares += SHARES(queue)[s].tenant == t;
+		width += Min(shares, TENANTS(queue)[t].max_connections);
 	}
 
 	return Min(width, queue->nworkers);
@@ -293,30 +313,31 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 	bool		found = false;
 
 	SpinLockAcquire(&queue->mutex);
-	if (worker->pair != NOBODY &&
-		(queue->stopped || PAIRS(queue)[worker->pair].first == NOBODY))
-		leave_pair(queue, worker);
+	if (worker->share != NOBODY &&
+		(queue->stopped || SHARES(queue)[worker->share].first == NOBODY))
+		leave_share(queue, worker);
 	if (!queue->stopped)
-		found = worker->pair != NOBODY ||
+		found = worker->share != NOBODY ||
 			(worker->last_tenant != NOBODY &&
-			 take_pair(queue, worker, worker->last_tenant)) ||
-			take_pair(queue, worker, NOBODY);
+			 take_share(queue, worker, worker->last_tenant)) ||
+			take_share(queue, worker, NOBODY);
 	if (found)
 	{
-		Pair	   *pair = &PAIRS(queue)[worker->pair];
-		Unit	   *unit = &UNITS(queue)[pair->first];
+		Share	   *share = &SHARES(queue)[worker->share];
+		Unit	   *unit = &UNITS(queue)[share->first];
 
-		worker->unit = pair->first;
-		pair->first = unit->next;
+		worker->unit = share->first;
+		share->first = unit->next;
 		unit->outcome.state = WH_UNIT_CLAIMED;
 
 		claim->unit = worker->unit;
-		claim->template_name = pair->template_name;
-		claim->tenant_name = TENANTS(queue)[pair->tenant].name;
+		claim->template_name = TEMPLATES(queue)[unit->template].name;
+		claim->tenant_name = TENANTS(queue)[share->tenant].name;
 		claim->period = unit->period;
 		claim->rollup = unit->rollup;
 		claim->allow_gaps = unit->allow_gaps;
 		claim->begun = unit->begun;
+		claim->consistent = (queue->flags & WH_QUEUE_CONSISTENT) != 0;
 		claim->purpose = unit->purpose;
 		claim->rules = unit->rules;
 	}
@@ -339,7 +360,7 @@ wh_queue_done(WhQueue *queue, int worker, bool failed)
 	SpinLockAcquire(&queue->mutex);
 	UNITS(queue)[WORKERS(queue)[worker].unit].outcome.state = WH_UNIT_DONE;
 	WORKERS(queue)[worker].unit = NOBODY;
-	if (failed && queue->stop_on_failure)
+	if (failed && (queue->flags & WH_QUEUE_STOP_ON_FAILURE))
 		queue->stopped = true;
 	SpinLockRelease(&queue->mutex);
 
@@ -347,8 +368,9 @@ wh_queue_done(WhQueue *queue, int worker, bool failed)
 }
 
 /*
- * Give back what a dead worker had.  Its unit is lost, the others of its pair
- * wait for somebody else.
+ * Give back what a dead worker had.  Its unit is lost, and with it those that
+ * were to be read under the same snapshot; the others of its share wait for
+ * somebody else.
  */
 bool
 wh_queue_bury(WhQueue *queue, int dead)
@@ -359,15 +381,19 @@ wh_queue_bury(WhQueue *queue, int dead)
 	SpinLockAcquire(&queue->mutex);
 	if (worker->unit != NOBODY)
 	{
-		UNITS(queue)[worker->unit].outcome.state = WH_UNIT_LOST;
+		Unit	   *unit = &UNITS(queue)[worker->unit];
+
+		unit->outcome.state = WH_UNIT_LOST;
 		worker->unit = NOBODY;
-		if (queue->stop_on_failure)
+		if (queue->flags & WH_QUEUE_CONSISTENT)
+			lose_day(queue, unit);
+		if (queue->flags & WH_QUEUE_STOP_ON_FAILURE)
 			queue->stopped = true;
 	}
-	if (worker->pair != NOBODY)
+	if (worker->share != NOBODY)
 	{
 		left_work = !queue->stopped;
-		leave_pair(queue, worker);
+		leave_share(queue, worker);
 	}
 	SpinLockRelease(&queue->mutex);
 
@@ -407,17 +433,17 @@ wh_queue_outcome(WhQueue *queue, int unit)
 }
 
 /*
- * Sort the units by pair, each pair's in the order of the list.
+ * Sort the units by share, each share's in the order of the list.
  */
 static void
 gather(Draft *draft, const List *units)
 {
 	int			n = list_length(units);
-	int			pair = NOBODY;
 	ListCell   *lc;
 
 	draft->tenants = (Tenant *) palloc0(sizeof(Tenant) * n);
-	draft->pairs = (Pair *) palloc0(sizeof(Pair) * n);
+	draft->templates = (Template *) palloc0(sizeof(Template) * n);
+	draft->shares = (Share *) palloc0(sizeof(Share) * n);
 	draft->last_unit = (int *) palloc(sizeof(int) * n);
 	draft->units = (Unit *) palloc0(sizeof(Unit) * n);
 
@@ -425,9 +451,11 @@ gather(Draft *draft, const List *units)
 	{
 		const WhUnit *given = (const WhUnit *) lfirst(lc);
 		Unit	   *unit = &draft->units[draft->nunits];
+		Share	   *share;
 
-		pair = pair_index(draft, given, pair);
-		unit->pair = pair;
+		unit->template = template_index(draft, given->tmpl);
+		unit->share = share_index(draft, tenant_index(draft, given->tenant),
+								  draft->by_tenant ? NOBODY : unit->template);
 		unit->next = NOBODY;
 		unit->period = given->period;
 		unit->rollup = given->rollup;
@@ -436,58 +464,69 @@ gather(Draft *draft, const List *units)
 		unit->purpose = given->purpose;
 		unit->rules = given->rules;
 
-		if (draft->pairs[pair].first == NOBODY)
-			draft->pairs[pair].first = draft->nunits;
+		share = &draft->shares[unit->share];
+		if (share->first == NOBODY)
+			share->first = draft->nunits;
 		else
-			draft->units[draft->last_unit[pair]].next = draft->nunits;
-		draft->last_unit[pair] = draft->nunits++;
+			draft->units[draft->last_unit[unit->share]].next = draft->nunits;
+		draft->last_unit[unit->share] = draft->nunits++;
 	}
 }
 
+/*
+ * Find or make the place of a tenant; the latest ones first, since units of one
+ * mostly stand together.
+ */
 static int
 tenant_index(Draft *draft, const WhTenant *tenant)
 {
-	int			i;
+	Tenant	   *fresh;
 
-	for (i = 0; i < draft->ntenants; i++)
+	for (int i = draft->ntenants - 1; i >= 0; i--)
 	{
 		if (strcmp(draft->tenants[i].name, tenant->name) == 0)
 			return i;
 	}
 
-	strlcpy(draft->tenants[i].name, tenant->name, NAMEDATALEN);
-	draft->tenants[i].max_connections = Max(tenant->max_connections, 1);
+	fresh = &draft->tenants[draft->ntenants];
+	strlcpy(fresh->name, tenant->name, NAMEDATALEN);
+	fresh->max_connections = Max(tenant->max_connections, 1);
 
 	return draft->ntenants++;
 }
 
-/*
- * Find or make the pair of a unit, which mostly is that of the one before.
- */
 static int
-pair_index(Draft *draft, const WhUnit *unit, int guess)
+template_index(Draft *draft, const WhTemplate *tmpl)
 {
-	int			tenant;
-	int			i;
-
-	if (guess != NOBODY &&
-		strcmp(draft->pairs[guess].template_name, unit->tmpl->name) == 0 &&
-		strcmp(draft->tenants[draft->pairs[guess].tenant].name, unit->tenant->name) == 0)
-		return guess;
-
-	tenant = tenant_index(draft, unit->tenant);
-	for (i = 0; i < draft->npairs; i++)
+	for (int i = draft->ntemplates - 1; i >= 0; i--)
 	{
-		if (draft->pairs[i].tenant == tenant &&
-			strcmp(draft->pairs[i].template_name, unit->tmpl->name) == 0)
+		if (strcmp(draft->templates[i].name, tmpl->name) == 0)
 			return i;
 	}
 
-	strlcpy(draft->pairs[i].template_name, unit->tmpl->name, NAMEDATALEN);
-	draft->pairs[i].tenant = tenant;
-	draft->pairs[i].first = NOBODY;
+	strlcpy(draft->templates[draft->ntemplates].name, tmpl->name, NAMEDATALEN);
 
-	return draft->npairs++;
+	return draft->ntemplates++;
+}
+
+static int
+share_index(Draft *draft, int tenant, int template)
+{
+	Share	   *fresh;
+
+	for (int i = draft->nshares - 1; i >= 0; i--)
+	{
+		if (draft->shares[i].tenant == tenant &&
+			draft->shares[i].template == template)
+			return i;
+	}
+
+	fresh = &draft->shares[draft->nshares];
+	fresh->tenant = tenant;
+	fresh->template = template;
+	fresh->first = NOBODY;
+
+	return draft->nshares++;
 }
 
 static Size
@@ -516,26 +555,26 @@ reserve(Size *total, Size size)
 }
 
 /*
- * Take the first pair that has units waiting and a tenant with room; of one
+ * Take the first share that has units waiting and a tenant with room; of one
  * tenant, or of any.  The mutex is held.
  */
 static bool
-take_pair(WhQueue *queue, Worker *worker, int tenant)
+take_share(WhQueue *queue, Worker *worker, int tenant)
 {
-	for (int p = 0; p < queue->npairs; p++)
+	for (int s = 0; s < queue->nshares; s++)
 	{
-		Pair	   *pair = &PAIRS(queue)[p];
-		Tenant	   *of = &TENANTS(queue)[pair->tenant];
+		Share	   *share = &SHARES(queue)[s];
+		Tenant	   *of = &TENANTS(queue)[share->tenant];
 
-		if (pair->first == NOBODY || pair->busy ||
+		if (share->first == NOBODY || share->busy ||
 			of->busy >= of->max_connections ||
-			(tenant != NOBODY && pair->tenant != tenant))
+			(tenant != NOBODY && share->tenant != tenant))
 			continue;
 
-		pair->busy = true;
+		share->busy = true;
 		of->busy++;
-		worker->pair = p;
-		worker->last_tenant = pair->tenant;
+		worker->share = s;
+		worker->last_tenant = share->tenant;
 
 		return true;
 	}
@@ -544,16 +583,35 @@ take_pair(WhQueue *queue, Worker *worker, int tenant)
 }
 
 /*
- * Let go of the worker's pair.  The mutex is held.
+ * Let go of the worker's share.  The mutex is held.
  */
 static void
-leave_pair(WhQueue *queue, Worker *worker)
+leave_share(WhQueue *queue, Worker *worker)
 {
-	Pair	   *pair = &PAIRS(queue)[worker->pair];
+	Share	   *share = &SHARES(queue)[worker->share];
 
-	pair->busy = false;
-	TENANTS(queue)[pair->tenant].busy--;
-	worker->pair = NOBODY;
+	share->busy = false;
+	TENANTS(queue)[share->tenant].busy--;
+	worker->share = NOBODY;
+}
+
+/*
+ * Lose what is left of a unit's tenant and day: the snapshot that they share
+ * went with the worker.  The mutex is held.
+ */
+static void
+lose_day(WhQueue *queue, const Unit *lost)
+{
+	Share	   *share = &SHARES(queue)[lost->share];
+
+	while (share->first != NOBODY &&
+		   UNITS(queue)[share->first].period.start == lost->period.start)
+	{
+		Unit	   *unit = &UNITS(queue)[share->first];
+
+		unit->outcome.state = WH_UNIT_LOST;
+		share->first = unit->next;
+	}
 }
 
 /*

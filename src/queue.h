@@ -21,6 +21,10 @@ typedef enum WhUnitState
 	WH_UNIT_LOST				/* its worker died */
 } WhUnitState;
 
+/* Flags of a queue. */
+#define WH_QUEUE_STOP_ON_FAILURE 1	/* let no further unit start */
+#define WH_QUEUE_CONSISTENT 2	/* one snapshot for each tenant and day */
+
 /* How a unit stands. */
 typedef struct WhOutcome
 {
@@ -38,6 +42,7 @@ typedef struct WhClaim
 	bool		rollup;
 	bool		allow_gaps;
 	bool		begun;
+	bool		consistent;
 	WhPurpose	purpose;
 	WhLoadRules rules;
 } WhClaim;
@@ -48,8 +53,8 @@ typedef struct WhClaim
  * turn.  The segment belongs to CurrentResourceOwner.  NULL when there is no
  * room for one more segment.
  */
-extern dsm_segment *wh_queue_create(const List *units, int nworkers,
-									bool stop_on_failure, const List *settings);
+extern dsm_segment *wh_queue_create(const List *units, int nworkers, int flags,
+									const List *settings);
 
 /* Find the queue in a segment; throws when its layout is another version's. */
 extern WhQueue *wh_queue_of(dsm_segment *segment);

@@ -22,6 +22,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/index.h"
+#include "catalog/pg_class.h"
 #include "commands/matview.h"
 #include "commands/tablecmds.h"
 #include "commands/vacuum.h"
@@ -32,6 +33,8 @@
 #include "storage/lmgr.h"
 #include "storage/predicate.h"
 #include "storage/smgr.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
@@ -41,6 +44,7 @@
 #include "lock.h"
 #include "refill.h"
 
+static void await_grants(Relation rel);
 static void renew(WhRefill *refill);
 static void renew_toast(WhRefill *refill, Oid toastid);
 static void build(WhRefill *refill, Relation rel, Relation index);
@@ -57,6 +61,8 @@ wh_refill_begin(WhRefill *refill, Relation rel)
 	refill->context = CurrentMemoryContext;
 	refill->owner = CurrentResourceOwner;
 	refill->locks = list_make1_oid(RelationGetRelid(rel));
+	refill->unread = !rel->rd_rel->relispopulated;
+	await_grants(rel);
 
 	BeginInternalSubTransaction(NULL);
 	refill->open = true;
@@ -87,13 +93,15 @@ wh_refill_finish(WhRefill *refill, int64 *rows, double *lock_ms)
 		wh_make_durable(index);
 		index_close(index, NoLock);
 	}
-	if (!rel->rd_rel->relispopulated)
+	if (refill->unread)
 		SetMatViewPopulatedState(rel, true);
 	set_statistics(rel, *rows);
 	wh_make_durable(rel);
 	XLogFlush(XactLastRecEnd);
 
-	if (!wh_lock_relations(refill->locks, lock_ms))
+	if (refill->unread)
+		*lock_ms = wh_lock_unread(refill->locks);
+	else if (!wh_lock_relations(refill->locks, lock_ms))
 		return false;
 
 	ReleaseCurrentSubTransaction();
@@ -149,6 +157,45 @@ wh_refill_cancel(WhRefill *refill)
 
 	RollbackAndReleaseCurrentSubTransaction();
 	leave(refill);
+}
+
+/*
+ * Wait for those who have changed the relation's row of pg_class under no lock
+ * that we would have waited for, as GRANT does: to update it from under them
+ * would be an error.  Bounded by lock_timeout.
+ */
+static void
+await_grants(Relation rel)
+{
+	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
+	TransactionId busy;
+
+	do
+	{
+		SnapshotData dirty;
+		ScanKeyData key;
+		SysScanDesc scan;
+		ItemPointerData tid;
+		HeapTuple	tuple;
+
+		InitDirtySnapshot(dirty);
+		ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(RelationGetRelid(rel)));
+		busy = InvalidTransactionId;
+		scan = systable_beginscan(catalog, ClassOidIndexId, true, &dirty, 1, &key);
+		while (!TransactionIdIsValid(busy) &&
+			   HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			busy = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
+			tid = tuple->t_self;
+		}
+		systable_endscan(scan);
+		if (TransactionIdIsValid(busy))
+			XactLockTableWait(busy, catalog, &tid, XLTW_Update);
+	} while (TransactionIdIsValid(busy));
+
+	table_close(catalog, AccessShareLock);
+	AcceptInvalidationMessages();
 }
 
 /*

@@ -19,6 +19,7 @@ typedef struct WhRefill
 	WhFill	   *fill;			/* where the rows go */
 	List	   *locks;			/* relations to lock at the end, by OID */
 	bool		open;			/* in its own subtransaction */
+	bool		unread;			/* nobody could read what was stored */
 	MemoryContext context;
 	ResourceOwner owner;		/* of the subtransaction around it */
 } WhRefill;
@@ -32,7 +33,8 @@ extern void wh_refill_begin(WhRefill *refill, Relation rel);
 
 /*
  * Build the indexes, make all of it durable, and take AccessExclusiveLock by
- * trying until lock_deadline.  True ends the subtransaction: the relation has
+ * trying until lock_deadline; but by queueing, or 55P03, where the relation was
+ * not populated.  True ends the subtransaction: the relation has
  * the new rows, and a commit should follow at once.  False leaves it open for
  * wh_refill_undo().
  */

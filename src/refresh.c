@@ -12,9 +12,12 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "budget.h"
 #include "compare.h"
 #include "conn.h"
 #include "lock.h"
@@ -203,6 +206,24 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 						 unconstify(WhUnit *, unit));
 	}
 	wh_run_finish(run);
+}
+
+/*
+ * Let the commit of a refill not wait for a standby: its AccessExclusiveLock
+ * would last as long.  The standby gets the rows as soon as it can; should all
+ * be lost before, the next refresh brings them again.
+ */
+void
+wh_unit_commits(const WhRun *run)
+{
+	if (run->method == NULL ||
+		strcmp(run->method, wh_method_name(WH_REFILL)) != 0 ||
+		synchronous_commit <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		return;
+
+	(void) set_config_option("synchronous_commit", "local",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							 true, 0, false);
 }
 
 /*
@@ -513,7 +534,6 @@ check_days(const WhRequest *request, TimestampTz now)
 void
 wh_check_one_transaction(const List *units)
 {
-	int64		capacity = wh_lock_capacity();
 	int64		needed = 0;
 	bool		rollups = false;
 	ListCell   *lc;
@@ -523,8 +543,7 @@ wh_check_one_transaction(const List *units)
 		const WhUnit *unit = (const WhUnit *) lfirst(lc);
 
 		rollups |= unit->rollup;
-		needed += unit->rollup ? unit->locks :
-			WH_LOCKS_PER_MATVIEW + wh_template_index_count(unit->tmpl);
+		needed += unit->rollup ? unit->locks : wh_relation_locks(unit->tmpl);
 		if (unit->rules.method == WH_REFILL && list_length(units) > 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -534,14 +553,16 @@ wh_check_one_transaction(const List *units)
 					 errhint("CALL _wh.run_refresh(...) commits each unit; or refill one slice at a time.")));
 	}
 
-	if (needed > capacity / 2)
+	if (!wh_locks_fit(needed))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("%d units do not fit into one transaction", list_length(units)),
-				 errdetail("They need about " INT64_FORMAT " locks, and the server has room for "
-						   INT64_FORMAT ".", needed, capacity),
-				 errhint("CALL _wh.%s(...) commits each unit; or raise max_locks_per_transaction.",
-						 rollups ? "run_rollup" : "run_refresh")));
+				 errdetail("They need about " INT64_FORMAT " locks, and the lock table has room for "
+						   INT64_FORMAT " in all.", needed, wh_lock_capacity()),
+				 errhint("CALL _wh.%s(...) commits each unit; or set max_locks_per_transaction = "
+						 INT64_FORMAT " (now %d) and restart the server.",
+						 rollups ? "run_rollup" : "run_refresh",
+						 wh_locks_setting(needed), max_locks_per_xact)));
 }
 
 static WhUnit *
@@ -640,6 +661,7 @@ load_unit(WhRun *run, void *arg)
 	run->drift = kept_lines(loaded->fetched.drift, run->context);
 	run->rows_extracted = loaded->fetched.rows;
 	run->rows_inserted = loaded->counts.inserted;
+	run->rows_updated = loaded->counts.updated;
 	run->rows_deleted = loaded->counts.deleted;
 	run->rows_unchanged = loaded->counts.unchanged;
 	run->bytes = loaded->fetched.bytes;
@@ -729,7 +751,7 @@ load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 					 quote_literal_cstr(unit->tenant->name),
 					 wh_date_text(table->period.start),
 					 wh_date_text(table->period.end - 1))));
-	wh_slice_forget(table);
+	wh_slices_forget_within(unit->tmpl->name, unit->tenant->name, &table->period);
 
 	return false;
 }

@@ -11,12 +11,6 @@
 #include "template.h"
 #include "tenant.h"
 
-/*
- * Locks that a materialized view takes beside one per index: itself, its toast
- * table and index, its type's namespace.
- */
-#define WH_LOCKS_PER_MATVIEW 4
-
 /* What a caller asked for. */
 typedef struct WhRequest
 {
@@ -113,6 +107,12 @@ extern void wh_unit_name(const WhUnit *unit, WhRun *run);
 /* The two halves of wh_unit_run(), for callers that commit in between. */
 extern void wh_unit_start(const WhUnit *unit, WhRun *run);
 extern void wh_unit_work(const WhUnit *unit, WhRun *run);
+
+/*
+ * Prepare the commit that follows a unit's work at once, in a transaction that
+ * is the unit's own.  Caller: no longer switched to another role.
+ */
+extern void wh_unit_commits(const WhRun *run);
 
 /*
  * Add the unit's template to those whose views may be out of date by now;

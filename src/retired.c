@@ -60,19 +60,22 @@ wh_retired(const char *template_name, const char *tenant)
 }
 
 void
-wh_retired_put(const char *template_name, const char *tenant,
-			   const char *schema, const char *name)
+wh_retired_put(const char *template_name, const char *tenant, List *schemas,
+			   List *names)
 {
 	WhArg		args[4];
 
-	args[0] = wh_name(schema);
-	args[1] = wh_name(name);
-	args[2] = wh_text(template_name);
-	args[3] = wh_text(tenant);
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_text_array(schemas);
+	args[3] = wh_text_array(names);
 
 	(void) wh_ledger("INSERT INTO _wh.retired_relations (relation_schema,"
 					 " relation_name, template_name, tenant_name)"
-					 " VALUES ($1, $2, $3, $4)"
+					 " SELECT r.relation_schema::pg_catalog.name,"
+					 " r.relation_name::pg_catalog.name, $1, $2"
+					 " FROM ROWS FROM (pg_catalog.unnest($3),"
+					 " pg_catalog.unnest($4)) AS r (relation_schema, relation_name)"
 					 " ON CONFLICT (relation_schema, relation_name) DO NOTHING",
 					 args, lengthof(args));
 }

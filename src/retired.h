@@ -18,9 +18,11 @@ typedef struct WhRetired
 /* List those of a template and tenant, NULL means all; pair by pair. */
 extern List *wh_retired(const char *template_name, const char *tenant);
 
-/* Note, or strike out, one relation; as the installer. */
+/* Note relations, by schemas and names (of char *); as the installer. */
 extern void wh_retired_put(const char *template_name, const char *tenant,
-						   const char *schema, const char *name);
+						   List *schemas, List *names);
+
+/* Strike one out. */
 extern void wh_retired_forget(const WhRetired *retired);
 
 /* Find the relation; InvalidOid when it is gone. */

@@ -287,8 +287,8 @@ rewrite(Work *work)
 	WhCombined	combined = {
 		work->tmpl, work->tenant, table->period, span, table->relation_schema, fresh
 	};
-	WhCombine  *combine;
 	WhRowSink	sink = {.row = wh_combine_row};
+	WhCombine  *combine;
 	WhContent	content;
 	WhRange		range;
 

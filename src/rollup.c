@@ -27,6 +27,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "budget.h"
 #include "combine.h"
 #include "kept.h"
 #include "lock.h"
@@ -413,18 +414,17 @@ unit_text(const WhRollup *rollup)
 static void
 check_budget(const WhRollup *rollup)
 {
-	int64		capacity = wh_lock_capacity();
-
-	if (rollup->locks <= capacity / 2)
+	if (wh_locks_fit(rollup->locks))
 		return;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%d relations do not fit into one transaction",
 					list_length(rollup->sources)),
-			 errdetail("%s It needs about %d locks, and the server has room for " INT64_FORMAT ".",
-					   unit_text(rollup), rollup->locks, capacity),
-			 errhint("Raise max_locks_per_transaction, or roll up each month first: SELECT _wh.create_combined_table_from_template_by_month(%s, %s, '%s');",
+			 errdetail("%s It needs about %d locks, and the lock table has room for " INT64_FORMAT " in all.",
+					   unit_text(rollup), rollup->locks, wh_lock_capacity()),
+			 errhint("Set max_locks_per_transaction = " INT64_FORMAT " and restart the server, or roll up each month first: SELECT _wh.create_combined_table_from_template_by_month(%s, %s, '%s');",
+					 wh_locks_setting(rollup->locks),
 					 quote_literal_cstr(rollup->tmpl->name),
 					 quote_literal_cstr(rollup->tenant->name),
 					 wh_date_text(rollup->period.start))));
@@ -605,17 +605,21 @@ publish(WhRollup *rollup, const WhCombined *what, const WhContent *content,
 		int64 run_id)
 {
 	WhSlice		table = {0};
+	List	   *schemas = NIL;
+	List	   *names = NIL;
 	ListCell   *lc;
 
 	foreach(lc, rollup->inside)
 	{
 		const WhSlice *slice = (const WhSlice *) lfirst(lc);
 
-		wh_slice_forget(slice);
-		if (OidIsValid(wh_slice_relid(slice)))
-			wh_retired_put(slice->template_name, slice->tenant_name,
-						   slice->relation_schema, slice->relation_name);
+		if (!OidIsValid(wh_slice_relid(slice)))
+			continue;
+		schemas = lappend(schemas, slice->relation_schema);
+		names = lappend(names, slice->relation_name);
 	}
+	wh_slices_forget_within(rollup->tmpl->name, rollup->tenant->name, &rollup->period);
+	wh_retired_put(rollup->tmpl->name, rollup->tenant->name, schemas, names);
 
 	table.template_name = rollup->tmpl->name;
 	table.tenant_name = rollup->tenant->name;
@@ -663,7 +667,6 @@ drop(WhRun *run, void *arg)
 			return;
 		if (wh_retired_relid(retired) != relid)
 			return;
-		wh_kept_check_dependents(relid, InvalidOid, what);
 		wh_relation_drop(relid);
 	}
 	wh_retired_forget(retired);

@@ -166,8 +166,8 @@ wh_run_lost(WhRun *run)
 	run->error = (ErrorData *) palloc0(sizeof(ErrorData));
 	run->error->elevel = ERROR;
 	run->error->sqlerrcode = ERRCODE_ADMIN_SHUTDOWN;
-	run->error->message = "the background worker ended before its unit did";
-	run->error->detail = "It was terminated, or it failed; the unit's old rows are as they were.";
+	run->error->message = "the run is lost: its background worker ended before it did";
+	run->error->detail = "It was terminated, or it failed; the old rows are as they were.";
 	run->error->hint = "See the server's log, and run it again.";
 	wh_run_finish(run);
 }

@@ -44,18 +44,18 @@ typedef struct Slices
 
 PG_FUNCTION_INFO_V1(wh_slices_handler);
 
-static void get_rel_size(PlannerInfo * root, RelOptInfo * rel, Oid relid);
-static void get_paths(PlannerInfo * root, RelOptInfo * rel, Oid relid);
-static ForeignScan * get_plan(PlannerInfo * root, RelOptInfo * rel, Oid relid,
-							  ForeignPath * path, List *tlist, List *clauses,
-							  Plan * outer);
-static RowMarkType get_row_mark(RangeTblEntry * rte, LockClauseStrength strength);
-static void begin(ForeignScanState * node, int eflags);
+static void get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+static void get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+static ForeignScan *get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
+							 ForeignPath *path, List *tlist, List *clauses,
+							 Plan *outer);
+static RowMarkType get_row_mark(RangeTblEntry *rte, LockClauseStrength strength);
+static void begin(ForeignScanState *node, int eflags);
 static void check_rights(const Slices *scan);
-static TupleTableSlot *iterate(ForeignScanState * node);
-static void rescan(ForeignScanState * node);
-static void end(ForeignScanState * node);
-static void explain(ForeignScanState * node, ExplainState * es);
+static TupleTableSlot *iterate(ForeignScanState *node);
+static void rescan(ForeignScanState *node);
+static void end(ForeignScanState *node);
+static void explain(ForeignScanState *node, ExplainState *es);
 
 /*
  * _wh.slices_handler() returns fdw_handler
@@ -82,7 +82,7 @@ wh_slices_handler(PG_FUNCTION_ARGS)
  * Estimate by what the ledger counted when it was read.
  */
 static void
-get_rel_size(PlannerInfo * root, RelOptInfo * rel, Oid relid)
+get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	Relation	foreign = table_open(relid, NoLock);
 	List	   *quals = NIL;
@@ -106,7 +106,7 @@ get_rel_size(PlannerInfo * root, RelOptInfo * rel, Oid relid)
 }
 
 static void
-get_paths(PlannerInfo * root, RelOptInfo * rel, Oid relid)
+get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	const WhPruned *pruned = (const WhPruned *) rel->fdw_private;
 	Cost		startup = rel->baserestrictcost.startup;
@@ -123,8 +123,8 @@ get_paths(PlannerInfo * root, RelOptInfo * rel, Oid relid)
  * through.
  */
 static ForeignScan *
-get_plan(PlannerInfo * root, RelOptInfo * rel, Oid relid, ForeignPath * path,
-		 List *tlist, List *clauses, Plan * outer)
+get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path,
+		 List *tlist, List *clauses, Plan *outer)
 {
 	List	   *quals = NIL;
 	List	   *places = NIL;
@@ -149,7 +149,7 @@ get_plan(PlannerInfo * root, RelOptInfo * rel, Oid relid, ForeignPath * path,
  * Refuse to lock rows, as PostgreSQL does for materialized views.
  */
 static RowMarkType
-get_row_mark(RangeTblEntry * rte, LockClauseStrength strength)
+get_row_mark(RangeTblEntry *rte, LockClauseStrength strength)
 {
 	if (strength != LCS_NONE)
 		ereport(ERROR,
@@ -162,7 +162,7 @@ get_row_mark(RangeTblEntry * rte, LockClauseStrength strength)
 }
 
 static void
-begin(ForeignScanState * node, int eflags)
+begin(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	ParamListInfo params = node->ss.ps.state->es_param_list_info;
@@ -211,7 +211,7 @@ check_rights(const Slices *scan)
 }
 
 static TupleTableSlot *
-iterate(ForeignScanState * node)
+iterate(ForeignScanState *node)
 {
 	Slices	   *scan = (Slices *) node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
@@ -236,7 +236,7 @@ iterate(ForeignScanState * node)
 }
 
 static void
-rescan(ForeignScanState * node)
+rescan(ForeignScanState *node)
 {
 	Slices	   *scan = (Slices *) node->fdw_state;
 
@@ -247,14 +247,14 @@ rescan(ForeignScanState * node)
 }
 
 static void
-end(ForeignScanState * node)
+end(ForeignScanState *node)
 {
 	if (node->fdw_state != NULL)
 		rescan(node);
 }
 
 static void
-explain(ForeignScanState * node, ExplainState * es)
+explain(ForeignScanState *node, ExplainState *es)
 {
 	const Slices *scan = (const Slices *) node->fdw_state;
 

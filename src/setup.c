@@ -18,17 +18,18 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/syscache.h"
-#include "utils/varlena.h"
 
 #include "audit.h"
 #include "compat.h"
+#include "preload.h"
 #include "settings.h"
 #include "spi.h"
 #include "template.h"
+#include "uniontable.h"
 #include "unionview.h"
+#include "viewtable.h"
 
 typedef struct Roles
 {
@@ -47,10 +48,8 @@ static void ddl(const char *format,...) pg_attribute_printf(1, 2);
 static void grant_owner(const char *owner);
 static void grant_reader(const char *reader);
 static void grant_monitor(const char *monitor);
-static void ensure_union_schema(const char *owner);
 static void write_settings(const Roles *roles);
 static void preload_library(void);
-static List *database_preload_libraries(void);
 
 /*
  * _wh.setup(owner_role, reader_role, monitor_role, create_roles, preload)
@@ -82,7 +81,7 @@ wh_setup(PG_FUNCTION_ARGS)
 	grant_owner(roles.owner);
 	grant_reader(roles.reader);
 	grant_monitor(roles.monitor);
-	ensure_union_schema(roles.owner);
+	wh_viewtable_schema(roles.owner);
 	if (preload)
 		preload_library();
 	wh_role_leave(&caller);
@@ -236,6 +235,7 @@ grant_owner(const char *owner)
 	ddl("GRANT INSERT, UPDATE, DELETE ON _wh.tenant_connections, _wh.mv_templates TO %s", role);
 	ddl("GRANT INSERT ON _wh.tenant_password_entry TO %s", role);
 	ddl("GRANT EXECUTE ON ALL ROUTINES IN SCHEMA _wh TO %s", role);
+	ddl("GRANT USAGE ON FOREIGN SERVER " WH_UNION_SERVER " TO %s", role);
 	if (OidIsValid(get_namespace_oid("cron", true)))
 		ddl("GRANT USAGE ON SCHEMA cron TO %s", role);
 
@@ -267,23 +267,6 @@ grant_monitor(const char *monitor)
 	ddl("GRANT SELECT ON _wh.extract_runs, _wh.slices, _wh.v_table_freshness,"
 		" _wh.v_recent_failures, _wh.v_coverage, _wh.v_storage, _wh.v_progress TO %s", role);
 	ddl("GRANT EXECUTE ON FUNCTION _wh.wh_status(), _wh.current_date_utc() TO %s", role);
-}
-
-/*
- * Make the schema of the expanded layout, the owner's.
- */
-static void
-ensure_union_schema(const char *owner)
-{
-	Oid			nspid = get_namespace_oid("_wh_union", true);
-
-	if (!OidIsValid(nspid))
-		ddl("CREATE SCHEMA _wh_union AUTHORIZATION %s", quote_identifier(owner));
-	else if (!wh_namespace_ownercheck(nspid, get_role_oid(owner, false)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("schema \"_wh_union\" is not the owner's"),
-				 errhint("ALTER SCHEMA _wh_union OWNER TO %s;", quote_identifier(owner))));
 }
 
 /*
@@ -325,61 +308,18 @@ write_settings(const Roles *roles)
 
 /*
  * Add the library to what this database's sessions load, keeping the rest.
+ * What a role has set for itself is left to it; the doctor tells.
  */
 static void
 preload_library(void)
 {
-	List	   *libraries = database_preload_libraries();
-	StringInfoData value;
 	ListCell   *lc;
 
-	foreach(lc, libraries)
+	foreach(lc, wh_preload_gaps())
 	{
-		if (strcmp((char *) lfirst(lc), "pg_warehouse") == 0)
-			return;
+		const WhPreloadGap *gap = (const WhPreloadGap *) lfirst(lc);
+
+		if (gap->role == NULL)
+			wh_ddl(gap->sql);
 	}
-
-	initStringInfo(&value);
-	foreach(lc, libraries)
-		appendStringInfo(&value, "%s, ", quote_literal_cstr((char *) lfirst(lc)));
-	appendStringInfoString(&value, "'pg_warehouse'");
-	ddl("ALTER DATABASE %s SET session_preload_libraries = %s",
-		quote_identifier(get_database_name(MyDatabaseId)), value.data);
-}
-
-/*
- * List what the database preloads: its own setting, else the server's.
- */
-static List *
-database_preload_libraries(void)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	WhArg		args[] = {wh_text(get_database_name(MyDatabaseId))};
-	char	   *value = NULL;
-	List	   *libraries = NIL;
-
-	SPI_connect();
-	if (wh_spi(SPI_OK_SELECT,
-			   "SELECT pg_catalog.substr(entry,"
-			   "   pg_catalog.strpos(entry, '=') OPERATOR(pg_catalog.+) 1)"
-			   " FROM pg_catalog.pg_db_role_setting AS s"
-			   " JOIN pg_catalog.pg_database AS d"
-			   "   ON d.oid OPERATOR(pg_catalog.=) s.setdatabase,"
-			   " pg_catalog.unnest(s.setconfig) AS entry"
-			   " WHERE d.datname OPERATOR(pg_catalog.=) $1::pg_catalog.name"
-			   " AND s.setrole OPERATOR(pg_catalog.=) 0"
-			   " AND entry OPERATOR(pg_catalog.~~) 'session_preload_libraries=%'",
-			   args, lengthof(args)) > 0)
-	{
-		MemoryContextSwitchTo(caller);
-		value = wh_col_text(0, 1);
-	}
-	SPI_finish();
-
-	if (value == NULL)
-		value = GetConfigOptionByName("session_preload_libraries", NULL, false);
-	if (!SplitDirectoriesString(value, ',', &libraries))
-		libraries = NIL;
-
-	return libraries;
 }

@@ -12,6 +12,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -28,12 +29,54 @@
 	" as_of, last_refresh, method, run_id, template_version," \
 	" bounds_of, lower_bound, upper_bound, content_hash, missing_days, xmin"
 
+/*
+ * A key of _wh.slice_key() begins with hexadecimal digits of a hash and ends
+ * with a day, counted from this number on.
+ */
+#define KEY_HASH_DIGITS 6
+#define KEY_DAY_DIGITS 9
+#define KEY_FIRST_DAY 100000000
+#define KEY_DAYS 4000000
+
+PG_FUNCTION_INFO_V1(wh_slice_distance);
+
+static double key_position(text *key);
 static void put(void *arg);
 static List *read_slices(const char *sql, const WhArg *args, int nargs);
 static WhSlice *read_slice(uint64 row);
 static WhArg timestamptz_or_null(TimestampTz at);
 static WhArg dates_or_null(List *days);
 static List *days_of(uint64 row, int col);
+
+/*
+ * _wh.slice_distance(a text, b text) returns double precision
+ *
+ * The subtype_diff of _wh.slice_range.  Days of one pair lie closer together
+ * than any two pairs; that two pairs may have the same hash costs time only.
+ */
+Datum
+wh_slice_distance(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(key_position(PG_GETARG_TEXT_PP(0)) -
+					 key_position(PG_GETARG_TEXT_PP(1)));
+}
+
+static double
+key_position(text *key)
+{
+	const char *data = VARDATA_ANY(key);
+	int			len = VARSIZE_ANY_EXHDR(key);
+	char		hash[KEY_HASH_DIGITS + 1] = "";
+	char		day[KEY_DAY_DIGITS + 1] = "";
+
+	if (len < KEY_HASH_DIGITS + KEY_DAY_DIGITS)
+		return 0;
+	memcpy(hash, data, KEY_HASH_DIGITS);
+	memcpy(day, data + len - KEY_DAY_DIGITS, KEY_DAY_DIGITS);
+
+	return (double) strtol(hash, NULL, 16) * KEY_DAYS +
+		Min(Max(strtol(day, NULL, 10) - KEY_FIRST_DAY, 0), KEY_DAYS - 1);
+}
 
 /*
  * Find the slice of exactly this period.
@@ -124,6 +167,83 @@ wh_slices(const char *template_name, const char *tenant)
 					   " ORDER BY tenant_name COLLATE \"C\","
 					   " template_name COLLATE \"C\", period_start",
 					   args, lengthof(args));
+}
+
+/*
+ * Count relations and indexes; see slice.h.
+ */
+void
+wh_slices_extent(const char *template_name, const char *tenant,
+				 int64 *relations, int64 *indexes)
+{
+	WhArg		args[2];
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+
+	SPI_connect();
+	(void) wh_spi(SPI_OK_SELECT,
+				  "SELECT pg_catalog.count(*), pg_catalog.sum("
+				  "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_index AS i"
+				  " WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid))::pg_catalog.int8"
+				  " FROM _wh.slices AS s"
+				  " JOIN pg_catalog.pg_namespace AS n"
+				  " ON n.nspname OPERATOR(pg_catalog.=) s.relation_schema"
+				  " JOIN pg_catalog.pg_class AS c"
+				  " ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+				  " AND c.relname OPERATOR(pg_catalog.=) s.relation_name"
+				  " WHERE s.state OPERATOR(pg_catalog.<>) 'empty'"
+				  " AND c.relispopulated"
+				  " AND ($1 IS NULL OR"
+				  " s.template_name OPERATOR(pg_catalog.=) $1)"
+				  " AND ($2 IS NULL OR"
+				  " s.tenant_name OPERATOR(pg_catalog.=) $2)",
+				  args, lengthof(args));
+	*relations = wh_col_int8(0, 1, 0);
+	*indexes = wh_col_int8(0, 2, 0);
+	SPI_finish();
+}
+
+/*
+ * List the tenants of a template: one probe of the primary key for each.
+ */
+List *
+wh_slice_tenants(const char *template_name)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	WhArg		arg = wh_text(template_name);
+	List	   *tenants = NIL;
+	uint64		rows;
+
+	SPI_connect();
+	rows = wh_spi(SPI_OK_SELECT,
+				  "WITH RECURSIVE t AS ((SELECT tenant_name, relation_schema"
+				  " FROM _wh.slices WHERE template_name OPERATOR(pg_catalog.=) $1"
+				  " ORDER BY tenant_name LIMIT 1)"
+				  " UNION ALL SELECT n.tenant_name, n.relation_schema"
+				  " FROM t, LATERAL (SELECT s.tenant_name, s.relation_schema"
+				  " FROM _wh.slices s"
+				  " WHERE s.template_name OPERATOR(pg_catalog.=) $1"
+				  " AND s.tenant_name OPERATOR(pg_catalog.>) t.tenant_name"
+				  " ORDER BY s.tenant_name LIMIT 1) n)"
+				  " SELECT tenant_name, relation_schema FROM t"
+				  " ORDER BY tenant_name COLLATE \"C\"",
+				  &arg, 1);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		WhSliceTenant *tenant = (WhSliceTenant *) palloc(sizeof(WhSliceTenant));
+
+		tenant->name = wh_col_text(row, 1);
+		tenant->schema = wh_col_text(row, 2);
+		tenants = lappend(tenants, tenant);
+	}
+
+	SPI_finish();
+
+	return tenants;
 }
 
 /*
@@ -279,23 +399,24 @@ wh_slice_admit(const WhTemplate *tmpl, const char *tenant,
 }
 
 /*
- * Delete one row.
+ * Delete the rows of a pair within a period.
  */
 void
-wh_slice_forget(const WhSlice *slice)
+wh_slices_forget_within(const char *template_name, const char *tenant,
+						const WhPeriod *period)
 {
 	WhArg		args[4];
 
-	args[0] = wh_text(slice->template_name);
-	args[1] = wh_text(slice->tenant_name);
-	args[2] = wh_date(slice->period.start);
-	args[3] = wh_text(wh_period_kind_name(slice->period.kind));
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(period->start);
+	args[3] = wh_date(period->end);
 
 	(void) wh_ledger("DELETE FROM _wh.slices"
 					 " WHERE template_name OPERATOR(pg_catalog.=) $1"
 					 " AND tenant_name OPERATOR(pg_catalog.=) $2"
-					 " AND period_start OPERATOR(pg_catalog.=) $3"
-					 " AND period_kind OPERATOR(pg_catalog.=) $4",
+					 " AND period_start OPERATOR(pg_catalog.>=) $3"
+					 " AND period_end OPERATOR(pg_catalog.<=) $4",
 					 args, lengthof(args));
 }
 

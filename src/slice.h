@@ -53,6 +53,23 @@ extern List *wh_slices_within(const char *template_name, const char *tenant,
 extern List *wh_slices(const char *template_name, const char *tenant);
 
 /*
+ * Count the populated relations that these slices stand for, and the indexes
+ * they carry; NULL means all.
+ */
+extern void wh_slices_extent(const char *template_name, const char *tenant,
+							 int64 *relations, int64 *indexes);
+
+/* A tenant that has slices of a template, and the schema they are in. */
+typedef struct WhSliceTenant
+{
+	char	   *name;
+	char	   *schema;
+} WhSliceTenant;
+
+/* List these, in order of name, without reading every slice. */
+extern List *wh_slice_tenants(const char *template_name);
+
+/*
  * Insert or replace the row of slice->period, as the installer.  Its writer is
  * younger than whatever wrote the rows of the relation before, so that
  * wh_check() can tell who came later.
@@ -66,8 +83,9 @@ extern void wh_slice_put(const WhSlice *slice);
  */
 extern void wh_slice_confirm(const WhSlice *slice);
 
-/* Delete the row of slice->period; the relation is not touched. */
-extern void wh_slice_forget(const WhSlice *slice);
+/* Delete the rows of a pair within a period; no relation is touched. */
+extern void wh_slices_forget_within(const char *template_name, const char *tenant,
+									const WhPeriod *period);
 
 /*
  * Name a time column and its type, as bounds hold for no other: a template's

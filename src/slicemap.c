@@ -96,7 +96,7 @@ static void note_change(Datum arg, Oid relid);
 static Map *fresh_map(void);
 static void read_ledger(Map *map, Relation rel);
 static Columns find_columns(TupleDesc desc);
-static void add_slice(Map *map, HTAB * parts, const Columns *columns,
+static void add_slice(Map *map, HTAB *parts, const Columns *columns,
 					  const Datum *values, const bool *isnull);
 static WhMapPart *make_part(Map *map, const PartKey *key);
 static WhMapTemplate *find_template(const Map *map, const char *name);
@@ -152,9 +152,7 @@ wh_slices_changed(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("this function is the trigger of the ledger")));
+		elog(ERROR, "not called as a trigger");
 
 	desc = RelationGetDescr(trigger->tg_relation);
 	CacheInvalidateRelcache(trigger->tg_relation);
@@ -297,7 +295,7 @@ find_columns(TupleDesc desc)
  * lie; what is kept is copied.
  */
 static void
-add_slice(Map *map, HTAB * parts, const Columns *columns,
+add_slice(Map *map, HTAB *parts, const Columns *columns,
 		  const Datum *values, const bool *isnull)
 {
 #define VALUE(column) values[columns->column - 1]

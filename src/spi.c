@@ -36,7 +36,7 @@ typedef struct Prepared
 } Prepared;
 
 /* Both live as long as the session; plans follow what they depend on. */
-static HTAB * plans = NULL;
+static HTAB *plans = NULL;
 
 static int	execute(const char *sql, const WhArg *args, int nargs);
 static SPIPlanPtr kept_plan(const char *sql, Oid *types, int nargs);

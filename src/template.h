@@ -7,6 +7,7 @@
 
 #include "access/tupdesc.h"
 #include "nodes/pg_list.h"
+#include "options.h"
 #include "tenant.h"
 #include "utils/array.h"
 #include "utils/date.h"
@@ -41,6 +42,7 @@ typedef struct WhTemplate
 	int64		max_bytes;		/* 0: no cap */
 	int64		max_field_bytes;	/* default 64 MB */
 	bool		public_view;
+	WhLayout	layout;			/* of its views; default expand */
 	char	   *daily_tablespace;	/* NULL: the default */
 	double		max_shrink;		/* the part of its rows that a day may lose */
 	int64		shrink_min_rows;	/* a smaller day may lose any part */
@@ -88,6 +90,12 @@ extern void wh_template_check(WhTemplate *tmpl);
 extern void wh_template_insert(const WhTemplate *tmpl);
 extern void wh_template_update(const WhTemplate *tmpl);
 extern void wh_template_delete(const char *name);
+
+/*
+ * Write the statement that makes the views of a template layout expand; its
+ * other options stay.
+ */
+extern char *wh_template_expand_sql(const char *name);
 
 /* The names in a setting that is text[] or name[]; 22023 for none. */
 extern List *wh_template_list(ArrayType *array, const char *template_name,

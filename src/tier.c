@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "budget.h"
 #include "dispatch.h"
 #include "guc.h"
 #include "names.h"
@@ -300,7 +301,7 @@ make_units(List *plans, bool allow_gaps, bool inside)
 		unit->locks = rollup->locks;
 		if (inside)
 			unit->locks += list_length(rollup->sources) *
-				(WH_LOCKS_PER_MATVIEW + wh_template_index_count(rollup->tmpl));
+				wh_relation_locks(rollup->tmpl);
 		units = lappend(units, unit);
 	}
 

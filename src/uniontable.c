@@ -28,7 +28,6 @@
 #include "slice.h"
 #include "uniontable.h"
 
-#define SERVER "pg_warehouse_union"
 #define OPTION_TEMPLATE "template"
 #define OPTION_TIME "time_column"
 
@@ -77,7 +76,7 @@ wh_slices_validator(PG_FUNCTION_ARGS)
 bool
 wh_union_is_ours(Oid relid)
 {
-	Oid			server = get_foreign_server_oid(SERVER, true);
+	Oid			server = get_foreign_server_oid(WH_UNION_SERVER, true);
 
 	return OidIsValid(server) && GetForeignServerIdByRelId(relid) == server;
 }
@@ -122,7 +121,7 @@ wh_union_table(Relation rel)
 void
 wh_union_invalidate(const char *template_name)
 {
-	Oid			server = get_foreign_server_oid(SERVER, true);
+	Oid			server = get_foreign_server_oid(WH_UNION_SERVER, true);
 	Relation	rel;
 	SysScanDesc scan;
 	HeapTuple	tuple;

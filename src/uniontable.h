@@ -8,6 +8,9 @@
 
 #include "utils/rel.h"
 
+/* The server of these tables. */
+#define WH_UNION_SERVER "pg_warehouse_union"
+
 /* The column that names the schema a row comes from. */
 #define WH_SCHEMA_COLUMN "schema_name"
 

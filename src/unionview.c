@@ -1,60 +1,52 @@
 /*
  * unionview.c
- *		The views that people read, in the layout union: literal UNION ALL.
+ *		The views that people read, in either layout.
  *
- * What a view should show is viewtext's; this file brings it into being.  A
- * view is written only when its text or what it depends on has changed,
- * replaced in place where PostgreSQL can, and else made anew with all that
- * people gave it (kept).  Nothing is dropped by CASCADE.  All views of a
- * template change under one lock (wh_published_lock), and a view that people
- * may be reading is locked by trying, never by waiting.
+ * This file knows which views there are, and when they change: only when text
+ * or what they depend on has changed, all of a template under one lock
+ * (wh_published_lock), one tenant's trouble not the others'.  What a view
+ * should show is viewtext's, how one is made viewmake's, the foreign table of
+ * the layout expand viewtable's.
  */
 #include "postgres.h"
 
-#include "access/relation.h"
-#include "access/xact.h"
-#include "catalog/namespace.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
-
 #include "kept.h"
 #include "lock.h"
-#include "names.h"
 #include "published.h"
 #include "run.h"
 #include "settings.h"
 #include "slice.h"
-#include "spi.h"
+#include "uniontable.h"
 #include "unionview.h"
+#include "viewmake.h"
+#include "viewtable.h"
 #include "viewtext.h"
 
-/* Which tenant's view wh_unionview_all() is at. */
+/* One of the views that wh_unionview_all() sees to. */
 typedef struct Member
 {
 	const WhTemplate *tmpl;
-	char	   *tenant;
-	char	   *schema;
+	const char *tenant;			/* or WH_PUBLIC_VIEW */
+	const char *schema;
+	bool		stale;			/* it has to change */
+	Oid			busy;			/* the view, when it could not be locked */
 } Member;
 
+static void lock_stale(const WhTemplate *tmpl, List *members);
 static bool update_tenant(const WhTemplate *tmpl, const char *tenant,
 						  const char *schema);
 static void update_member(WhRun *run, void *arg);
-static List *members(const WhTemplate *tmpl);
-static void report_failure(WhRun *run);
-static bool is_current(const WhView *view);
-static bool shows_arms(Oid relid, List *arms);
-static void publish(const WhView *view);
-static void create(const WhView *view);
-static void recreate(const WhView *view, Oid relid, const WhKept *kept);
-static void write_view(const WhView *view, const char *verb,
-					   const char *options);
-static void take_out_of_public(const WhTemplate *tmpl, const char *tenant);
-static void drop_view(const WhPublished *row);
-static TupleDesc columns_of(Oid relid);
-static Oid	find_ours(const WhView *view);
-static Oid	published_relid(const WhTemplate *tmpl, const char *tenant);
-static char *what(const char *schema, const char *name);
+static bool update_table(const WhTemplate *tmpl);
+static void update_table_of(WhRun *run, void *arg);
+static bool contained(WhRun *run, void (*work) (WhRun *run, void *arg),
+					  void *arg);
+static List *members_of(const WhTemplate *tmpl);
+static Member *make_member(const WhTemplate *tmpl, const char *tenant,
+						   const char *schema);
+static bool ensure_table(const WhTemplate *tmpl);
+static TupleDesc table_columns(const WhTemplate *tmpl);
+static TupleDesc with_columns(TupleDesc columns, TupleDesc others);
+static List *views_on_table(const WhTemplate *tmpl);
 
 /*
  * Bring one tenant's view up to date; see unionview.h.
@@ -62,7 +54,9 @@ static char *what(const char *schema, const char *name);
 bool
 wh_unionview_tenant(const WhTemplate *tmpl, const WhTenant *tenant)
 {
-	return update_tenant(tmpl, tenant->name, tenant->schema);
+	bool		changed = ensure_table(tmpl);
+
+	return update_tenant(tmpl, tenant->name, tenant->schema) || changed;
 }
 
 /*
@@ -72,6 +66,8 @@ wh_unionview_tenant(const WhTemplate *tmpl, const WhTenant *tenant)
 bool
 wh_unionview_public(const WhTemplate *tmpl)
 {
+	bool		changed;
+
 	if (!tmpl->public_view)
 	{
 		const WhPublished *row = wh_published_find(tmpl->name, WH_PUBLIC_VIEW);
@@ -79,16 +75,17 @@ wh_unionview_public(const WhTemplate *tmpl)
 		if (row == NULL)
 			return false;
 		wh_published_lock(tmpl->name);
-		drop_view(row);
+		wh_view_drop(row);
 		return true;
 	}
 
-	if (is_current(wh_view_of_all(tmpl, NULL)))
-		return false;
+	changed = ensure_table(tmpl);
+	if (wh_view_is_current(wh_view_of_all(tmpl, NULL)))
+		return changed;
 
 	/* Whoever held the lock may have changed what there is to show. */
 	wh_published_lock(tmpl->name);
-	publish(wh_view_of_all(tmpl, NULL));
+	(void) wh_view_publish(wh_view_of_all(tmpl, NULL));
 
 	return true;
 }
@@ -99,27 +96,32 @@ wh_unionview_public(const WhTemplate *tmpl)
 bool
 wh_unionview_all(const WhTemplate *tmpl)
 {
+	List	   *members;
 	bool		ok = true;
 	ListCell   *lc;
 
-	foreach(lc, members(tmpl))
+	if (!update_table(tmpl))
+		return false;
+
+	members = members_of(tmpl);
+	lock_stale(tmpl, members);
+	foreach(lc, members)
 	{
 		Member	   *member = (Member *) lfirst(lc);
+		bool		is_public = strcmp(member->tenant, WH_PUBLIC_VIEW) == 0;
 		WhRun		run = {0};
 
-		run.template_name = tmpl->name;
-		run.tenant_name = member->tenant;
-		run.table_name = psprintf("%s.%s", member->schema, tmpl->name);
-		wh_run_contained(&run, update_member, member);
-		if (run.error == NULL)
+		if (!member->stale)
 			continue;
-		report_failure(&run);
-		ok = false;
+		run.template_name = tmpl->name;
+		run.tenant_name = is_public ? NULL : member->tenant;
+		run.table_name = is_public ? tmpl->name
+			: psprintf("%s.%s", member->schema, tmpl->name);
+		ok &= contained(&run, update_member, member);
 	}
 
-	(void) wh_unionview_public(tmpl);
-
-	return ok;
+	/* What only the views of before needed can go. */
+	return update_table(tmpl) && ok;
 }
 
 /*
@@ -132,22 +134,89 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 
 	wh_published_lock(tmpl->name);
 	if (tenant != NULL)
-		take_out_of_public(tmpl, tenant->name);
+	{
+		Oid			relid = wh_view_relid(tmpl, tenant->name);
+
+		/* A public view may wait for its change of layout. */
+		if (wh_view_shows(wh_view_relid(tmpl, WH_PUBLIC_VIEW), relid))
+			(void) ensure_table(tmpl);
+		(void) wh_view_take_out_of_public(tmpl, tenant->name, relid);
+	}
 
 	/* The public view comes first: it depends on the others. */
 	foreach(lc, wh_published(tmpl->name, tenant ? tenant->name : NULL))
-		drop_view((const WhPublished *) lfirst(lc));
+		wh_view_drop((const WhPublished *) lfirst(lc));
+	if (tenant == NULL)
+		wh_viewtable_drop(tmpl);
+}
+
+/*
+ * Write a tenant's view anew if it shows the relation; see unionview.h.
+ */
+void
+wh_unionview_let_go(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid)
+{
+	if (wh_view_shows(wh_view_relid(tmpl, tenant->name), relid))
+		(void) wh_unionview_tenant(tmpl, tenant);
+}
+
+/*
+ * Find the views that have to change, and lock them at one moment: one that
+ * we hold while we wait for another would keep its readers as long.  Those
+ * that cannot be had are left for another time, and the others changed.
+ */
+static void
+lock_stale(const WhTemplate *tmpl, List *members)
+{
+	List	   *relids = NIL;
+	List	   *busy;
+	bool		first = false;
+	ListCell   *lc;
+
+	foreach(lc, members)
+	{
+		Member	   *member = (Member *) lfirst(lc);
+		Oid			relid = wh_view_relid(tmpl, member->tenant);
+
+		if (strcmp(member->tenant, WH_PUBLIC_VIEW) != 0)
+			member->stale = !wh_view_is_current(wh_view_of_tenant(tmpl, member->tenant,
+																  member->schema));
+		else
+			member->stale = first || !tmpl->public_view ||
+				!wh_view_is_current(wh_view_of_all(tmpl, NULL));
+
+		/* The public view may be to show a tenant's that is to come. */
+		first |= member->stale && !OidIsValid(relid);
+		if (member->stale && OidIsValid(relid))
+			relids = lappend_oid(relids, relid);
+	}
+	if (relids == NIL)
+		return;
+
+	wh_published_lock(tmpl->name);
+	busy = wh_lock_at_once(relids);
+	foreach(lc, members)
+	{
+		Member	   *member = (Member *) lfirst(lc);
+		Oid			relid = wh_view_relid(tmpl, member->tenant);
+
+		if (list_member_oid(busy, relid))
+			member->busy = relid;
+	}
 }
 
 static bool
 update_tenant(const WhTemplate *tmpl, const char *tenant, const char *schema)
 {
-	if (is_current(wh_view_of_tenant(tmpl, tenant, schema)))
+	if (wh_view_is_current(wh_view_of_tenant(tmpl, tenant, schema)))
 		return false;
 
 	/* Whoever held the lock may have changed what there is to show. */
 	wh_published_lock(tmpl->name);
-	publish(wh_view_of_tenant(tmpl, tenant, schema));
+
+	/* The public view may have let go of it; see recreate(). */
+	if (wh_view_publish(wh_view_of_tenant(tmpl, tenant, schema)))
+		(void) wh_unionview_public(tmpl);
 
 	return true;
 }
@@ -157,336 +226,225 @@ update_member(WhRun *run, void *arg)
 {
 	const Member *member = (const Member *) arg;
 
-	(void) update_tenant(member->tmpl, member->tenant, member->schema);
+	if (OidIsValid(member->busy))
+		wh_lock_missed(member->busy,
+					   wh_view_what(member->schema, member->tmpl->name));
+
+	if (strcmp(member->tenant, WH_PUBLIC_VIEW) == 0)
+		(void) wh_unionview_public(member->tmpl);
+	else
+		(void) update_tenant(member->tmpl, member->tenant, member->schema);
 	run->status = "loaded";
 }
 
 /*
- * List the tenants that have slices or a view of the template.  The ledger is
- * asked, not the list of tenants: data of a tenant that was disabled, or is
- * no longer named by the template, stays readable.
+ * Bring the foreign table up to date, or drop one that the layout union has
+ * no use for, contained.
+ */
+static bool
+update_table(const WhTemplate *tmpl)
+{
+	WhRun		run = {0};
+
+	run.template_name = tmpl->name;
+	run.table_name = psprintf("%s.%s", WH_UNION_SCHEMA, tmpl->name);
+
+	return contained(&run, update_table_of, unconstify(WhTemplate *, tmpl));
+}
+
+static void
+update_table_of(WhRun *run, void *arg)
+{
+	const WhTemplate *tmpl = (const WhTemplate *) arg;
+
+	if (tmpl->layout == WH_LAYOUT_EXPAND)
+		(void) ensure_table(tmpl);
+	else
+		wh_viewtable_drop_unused(tmpl);
+	run->status = "loaded";
+}
+
+/*
+ * Do a piece of the work contained: when it fails, log and warn of it.
+ */
+static bool
+contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
+{
+	wh_run_contained(run, work, arg);
+	if (run->error == NULL)
+		return true;
+
+	wh_run_start(run, "refresh");
+	wh_run_finish(run);
+	wh_run_warn(run);
+
+	return false;
+}
+
+/*
+ * List the views that there are or should be, the public one last.  For the
+ * tenants the ledger is asked, not their list: data of one that was disabled,
+ * or is no longer named by the template, stays readable.
  */
 static List *
-members(const WhTemplate *tmpl)
+members_of(const WhTemplate *tmpl)
 {
 	List	   *members = NIL;
-	Member	   *latest = NULL;
 	ListCell   *lc;
 
 	foreach(lc, wh_published(tmpl->name, NULL))
 	{
 		const WhPublished *row = (const WhPublished *) lfirst(lc);
 
-		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) == 0)
-			continue;
-		latest = (Member *) palloc(sizeof(Member));
-		latest->tmpl = tmpl;
-		latest->tenant = row->tenant_name;
-		latest->schema = row->view_schema;
-		members = lappend(members, latest);
+		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) != 0)
+			members = lappend(members, make_member(tmpl, row->tenant_name,
+												   row->view_schema));
 	}
 
-	latest = NULL;
-	foreach(lc, wh_slices(tmpl->name, NULL))
+	foreach(lc, wh_slice_tenants(tmpl->name))
 	{
-		const WhSlice *slice = (const WhSlice *) lfirst(lc);
+		const WhSliceTenant *tenant = (const WhSliceTenant *) lfirst(lc);
 
-		/* Slices come in order of tenant. */
-		if (latest != NULL && strcmp(latest->tenant, slice->tenant_name) == 0)
-			continue;
-		latest = (Member *) palloc(sizeof(Member));
-		latest->tmpl = tmpl;
-		latest->tenant = slice->tenant_name;
-		latest->schema = slice->relation_schema;
-		if (wh_published_find(tmpl->name, latest->tenant) == NULL)
-			members = lappend(members, latest);
+		if (wh_published_find(tmpl->name, tenant->name) == NULL)
+			members = lappend(members, make_member(tmpl, tenant->name,
+												   tenant->schema));
 	}
 
-	return members;
+	return lappend(members, make_member(tmpl, WH_PUBLIC_VIEW,
+										wh_settings()->public_schema));
 }
 
-/*
- * Log and warn of a view that could not be brought up to date.
- */
-static void
-report_failure(WhRun *run)
+static Member *
+make_member(const WhTemplate *tmpl, const char *tenant, const char *schema)
 {
-	wh_run_start(run, "refresh");
-	wh_run_finish(run);
-	wh_run_warn(run);
+	Member	   *member = (Member *) palloc0(sizeof(Member));
+
+	member->tmpl = tmpl;
+	member->tenant = tenant;
+	member->schema = schema;
+
+	return member;
 }
 
 /*
- * Is the view there, with this text, over these very relations?  The text
- * alone cannot tell a relation from another that took its name.
- */
-static bool
-is_current(const WhView *view)
-{
-	const WhPublished *row = wh_published_find(view->tmpl->name, view->tenant);
-	Oid			relid = row ? wh_published_relid(row) : InvalidOid;
-
-	return OidIsValid(relid) &&
-		strcmp(row->view_schema, view->schema) == 0 &&
-		strcmp(row->definition, view->definition) == 0 &&
-		shows_arms(relid, view->arms);
-}
-
-/*
- * Does the view depend on exactly these relations?
+ * See to it that the layout's foreign table is there and fits.  One that does
+ * not is locked before the views on it, since whoever reads one of them holds
+ * it longest.  They keep their columns and all that depends on them: one whose
+ * type has changed is cast until its view is brought up to date.
  */
 static bool
-shows_arms(Oid relid, List *arms)
+ensure_table(const WhTemplate *tmpl)
 {
-	List	   *oids = NIL;
-	int64		shown;
-	int64		wanted;
-	WhArg		args[2];
+	List	   *views;
+	List	   *arms;
 	ListCell   *lc;
-
-	foreach(lc, arms)
-		oids = lappend(oids,
-					   psprintf("%u", ((const WhViewArm *) lfirst(lc))->relid));
-	args[0] = wh_int8(relid);
-	args[1] = wh_text_array(oids);
-
-	SPI_connect();
-	(void) wh_spi(SPI_OK_SELECT,
-				  "SELECT pg_catalog.count(DISTINCT d.refobjid),"
-				  " pg_catalog.count(DISTINCT d.refobjid)"
-				  " FILTER (WHERE d.refobjid = ANY ($2::pg_catalog.oid[]))"
-				  " FROM pg_catalog.pg_rewrite r"
-				  " JOIN pg_catalog.pg_depend d ON d.objid = r.oid"
-				  " AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
-				  " WHERE r.ev_class = $1::pg_catalog.oid"
-				  " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-				  " AND d.refobjid <> r.ev_class",
-				  args, lengthof(args));
-	shown = wh_col_int8(0, 1, 0);
-	wanted = wh_col_int8(0, 2, 0);
-	SPI_finish();
-
-	return shown == wanted && wanted == list_length(arms);
-}
-
-/*
- * Bring the view into being as described, and note it.  The caller holds the
- * template's lock.
- */
-static void
-publish(const WhView *view)
-{
-	int			nestlevel = wh_lock_bound();
-	Oid			relid = find_ours(view);
-	bool		remade = false;
-	WhPublished row;
-
-	if (!OidIsValid(relid))
-		create(view);
-	else
-	{
-		const WhKept *kept;
-
-		(void) wh_lock_relation(relid, what(view->schema, view->tmpl->name));
-		kept = wh_kept(relid, view->columns);
-		if (wh_columns_extend(columns_of(relid), view->columns))
-			write_view(view, "CREATE OR REPLACE VIEW", kept->view_options);
-		else
-		{
-			recreate(view, relid, kept);
-			remade = true;
-		}
-	}
-
-	row.template_name = view->tmpl->name;
-	row.tenant_name = unconstify(char *, view->tenant);
-	row.view_schema = unconstify(char *, view->schema);
-	row.view_name = view->tmpl->name;
-	row.definition = view->definition;
-	wh_published_put(&row);
-	wh_lock_unbound(nestlevel);
-
-	/* The public view let go of it; see recreate(). */
-	if (remade && strcmp(view->tenant, WH_PUBLIC_VIEW) != 0 &&
-		OidIsValid(published_relid(view->tmpl, WH_PUBLIC_VIEW)))
-		(void) wh_unionview_public(view->tmpl);
-}
-
-/*
- * Make a view for the first time; what it is given here is people's to change
- * later.
- */
-static void
-create(const WhView *view)
-{
-	const char *name = quote_qualified_identifier(view->schema,
-												  view->tmpl->name);
-	char	   *comment;
-
-	if (strcmp(view->tenant, WH_PUBLIC_VIEW) == 0)
-		comment = psprintf("Template \"%s\" of all tenants; kept by pg_warehouse",
-						   view->tmpl->name);
-	else
-		comment = psprintf("Template \"%s\" of tenant \"%s\", all loaded slices; kept by pg_warehouse",
-						   view->tmpl->name, view->tenant);
-
-	write_view(view, "CREATE VIEW", NULL);
-	wh_ddl(psprintf("GRANT SELECT ON TABLE %s TO %s", name,
-					quote_identifier(wh_settings()->reader_role)));
-	wh_ddl(psprintf("COMMENT ON VIEW %s IS %s", name,
-					quote_literal_cstr(comment)));
-}
-
-/*
- * Make a view anew whose columns changed beyond what PostgreSQL replaces.
- * The public view, which shows a tenant's, lets go of it meanwhile, and keeps
- * its identity and whatever depends on it unless its own columns change too.
- */
-static void
-recreate(const WhView *view, Oid relid, const WhKept *kept)
-{
-	bool		is_public = strcmp(view->tenant, WH_PUBLIC_VIEW) == 0;
-
-	wh_kept_check_dependents(relid,
-							 is_public ? InvalidOid :
-							 published_relid(view->tmpl, WH_PUBLIC_VIEW),
-							 what(view->schema, view->tmpl->name));
-
-	if (!is_public)
-		take_out_of_public(view->tmpl, view->tenant);
-	wh_ddl(psprintf("DROP VIEW %s RESTRICT",
-					quote_qualified_identifier(view->schema,
-											   view->tmpl->name)));
-	write_view(view, "CREATE VIEW", kept->view_options);
-	wh_kept_restore(kept,
-					get_relname_relid(view->tmpl->name,
-									  get_namespace_oid(view->schema, false)));
-}
-
-static void
-write_view(const WhView *view, const char *verb, const char *options)
-{
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "%s %s", verb,
-					 quote_qualified_identifier(view->schema,
-												view->tmpl->name));
-	if (options != NULL)
-		appendStringInfo(&sql, " WITH (%s)", options);
-	appendStringInfo(&sql, " AS\n%s", view->definition);
-	wh_ddl(sql.data);
-}
-
-/*
- * Rewrite the public view, with the columns that it has, without a tenant.
- */
-static void
-take_out_of_public(const WhTemplate *tmpl, const char *tenant)
-{
-	WhPublished *row = wh_published_find(tmpl->name, WH_PUBLIC_VIEW);
-	Oid			relid = row ? wh_published_relid(row) : InvalidOid;
-	WhView	   *view;
 	int			nestlevel;
 
-	if (!OidIsValid(relid))
-		return;
+	if (tmpl->layout != WH_LAYOUT_EXPAND ||
+		wh_viewtable_fits(tmpl, table_columns(tmpl)))
+		return false;
+
+	wh_published_lock(tmpl->name);
+	if (wh_viewtable_fits(tmpl, table_columns(tmpl)))
+		return true;
 
 	nestlevel = wh_lock_bound();
-	view = wh_view_of_all(tmpl, tenant);
-	(void) wh_lock_relation(relid, what(view->schema, tmpl->name));
-	view->columns = columns_of(relid);
-	view->definition = wh_view_select(view);
-	write_view(view, "CREATE OR REPLACE VIEW",
-			   wh_kept(relid, view->columns)->view_options);
+	wh_viewtable_begin(tmpl);
+	views = views_on_table(tmpl);
+	foreach(lc, views)
+	{
+		WhView	   *view = (WhView *) lfirst(lc);
 
-	row->definition = view->definition;
-	wh_published_put(row);
+		view->arms = NIL;
+		wh_view_rewrite(view, wh_view_relid(tmpl, view->tenant));
+	}
+	wh_viewtable_make(tmpl, table_columns(tmpl));
+	arms = wh_view_of_all(tmpl, NULL)->arms;
+	foreach(lc, views)
+	{
+		WhView	   *view = (WhView *) lfirst(lc);
+
+		view->arms = arms;
+		wh_view_rewrite(view, wh_view_relid(tmpl, view->tenant));
+	}
 	wh_lock_unbound(nestlevel);
+
+	return true;
 }
 
 /*
- * Drop a view of ours and forget it; 2BP01 when people built on it.
+ * List the columns that the foreign table needs: the template's, and those
+ * that a view of ours shows yet, since something of people's keeps it from
+ * being made anew: older slices still have them.
  */
-static void
-drop_view(const WhPublished *row)
+static TupleDesc
+table_columns(const WhTemplate *tmpl)
 {
-	Oid			relid = wh_published_relid(row);
+	TupleDesc	columns = tmpl->columns;
+	ListCell   *lc;
 
-	if (OidIsValid(relid))
+	foreach(lc, wh_published(tmpl->name, NULL))
 	{
-		char	   *name = what(row->view_schema, row->view_name);
-		int			nestlevel = wh_lock_bound();
+		Oid			relid = wh_published_relid((const WhPublished *) lfirst(lc));
 
-		(void) wh_lock_relation(relid, name);
-		wh_kept_check_dependents(relid, InvalidOid, name);
-		wh_ddl(psprintf("DROP VIEW %s RESTRICT",
-						quote_qualified_identifier(row->view_schema,
-												   row->view_name)));
-		wh_lock_unbound(nestlevel);
+		if (OidIsValid(relid))
+			columns = with_columns(columns, wh_columns_of(relid));
 	}
-	wh_published_forget(row->template_name, row->tenant_name);
+
+	return wh_with_schema_name(columns);
 }
 
+/*
+ * Add those of other columns that have another name, but for schema_name.
+ */
 static TupleDesc
-columns_of(Oid relid)
+with_columns(TupleDesc columns, TupleDesc others)
 {
-	Relation	rel = relation_open(relid, AccessShareLock);
-	TupleDesc	columns = CreateTupleDescCopy(RelationGetDescr(rel));
+	for (int i = 1; i <= others->natts; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(others, i - 1)->attname);
+		TupleDesc	more;
+		int			n = 0;
 
-	relation_close(rel, AccessShareLock);
+		while (n < columns->natts &&
+			   strcmp(NameStr(TupleDescAttr(columns, n)->attname), name) != 0)
+			n++;
+		if (n < columns->natts || strcmp(name, WH_SCHEMA_COLUMN) == 0)
+			continue;
+
+		more = CreateTemplateTupleDesc(n + 1);
+		for (int j = 1; j <= n; j++)
+			TupleDescCopyEntry(more, j, columns, j);
+		TupleDescCopyEntry(more, n + 1, others, i);
+		columns = more;
+	}
 
 	return columns;
 }
 
 /*
- * Find the view at its place: InvalidOid when the place is free, 42710 when
- * something else has it.
+ * Describe our views that show the foreign table, the public one last.
  */
-static Oid
-find_ours(const WhView *view)
+static List *
+views_on_table(const WhTemplate *tmpl)
 {
-	const char *name = view->tmpl->name;
-	Oid			relid = get_relname_relid(name,
-										  get_namespace_oid(view->schema,
-															false));
-	WhPublished place = {0};
+	Oid			table = wh_viewtable_relid(tmpl);
+	WhView	   *of_all = NULL;
+	List	   *views = NIL;
+	ListCell   *lc;
 
-	if (!OidIsValid(relid) ||
-		relid == published_relid(view->tmpl, view->tenant))
-		return relid;
+	foreach(lc, wh_published(tmpl->name, NULL))
+	{
+		const WhPublished *row = (const WhPublished *) lfirst(lc);
 
-	/* Its row can be newer than this transaction's only snapshot. */
-	place.view_schema = unconstify(char *, view->schema);
-	place.view_name = view->tmpl->name;
-	if (IsolationUsesXactSnapshot() && OidIsValid(wh_published_relid(&place)))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access to %s",
-						what(view->schema, name)),
-				 errdetail("It was created after this transaction began."),
-				 errhint("Run it again in a new transaction.")));
+		if (!wh_view_shows(wh_published_relid(row), table))
+			continue;
+		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) == 0)
+			of_all = wh_view_of_all(tmpl, NULL);
+		else
+			views = lappend(views, wh_view_of_tenant(tmpl, row->tenant_name,
+													 row->view_schema));
+	}
 
-	ereport(ERROR,
-			(errcode(ERRCODE_DUPLICATE_OBJECT),
-			 errmsg("relation \"%s.%s\" already exists and is not a view of this warehouse",
-					view->schema, name),
-			 errhint("Move it out of the way: ALTER TABLE %s RENAME TO %s;",
-					 quote_qualified_identifier(view->schema, name),
-					 quote_identifier(wh_bounded_name(psprintf("%s_old",
-															   name))))));
-}
-
-static Oid
-published_relid(const WhTemplate *tmpl, const char *tenant)
-{
-	const WhPublished *row = wh_published_find(tmpl->name, tenant);
-
-	return row ? wh_published_relid(row) : InvalidOid;
-}
-
-static char *
-what(const char *schema, const char *name)
-{
-	return psprintf("view \"%s.%s\"", schema, name);
+	return of_all == NULL ? views : lappend(views, of_all);
 }

@@ -1,7 +1,7 @@
 /*
  * unionview.h
  *		The views that people read: one per template and tenant, one per
- *		template over all tenants (layout union).
+ *		template over all tenants; in either layout.
  */
 #ifndef WH_UNIONVIEW_H
 #define WH_UNIONVIEW_H
@@ -10,10 +10,12 @@
 #include "tenant.h"
 
 /*
- * Create or rebuild {schema}.{template} over the populated slices of the
- * ledger, and public.{template} over the tenants' views.  False when nothing
- * had to change.  Caller: owner, in a transaction of its own or after the last
- * byte, since replacing takes AccessExclusiveLock (tried with back-off until
+ * Create or rebuild {schema}.{template} and public.{template}: over the
+ * template's foreign table, which is made or made to fit first, or over the
+ * populated slices of the ledger and the tenants' views.  False when nothing
+ * had to change, as in the layout expand when slices come and go.
+ * Caller: owner, in a transaction of its own or after the last byte, since
+ * replacing takes AccessExclusiveLock (tried with back-off until
  * lock_deadline, then 55P03); the schema exists (wh_matview_schema).  A
  * relation of that name that is not ours is 42710 with HINT.  Columns that
  * changed beyond CREATE OR REPLACE: recreated with grants, comments and
@@ -29,8 +31,16 @@ extern bool wh_unionview_public(const WhTemplate *tmpl);
 extern bool wh_unionview_all(const WhTemplate *tmpl);
 
 /*
+ * Write the tenant's view anew if it shows this relation, which is about to
+ * give its place to another.
+ */
+extern void wh_unionview_let_go(const WhTemplate *tmpl, const WhTenant *tenant,
+								Oid relid);
+
+/*
  * Take a tenant (or, tenant NULL, the template) out of the views before its
- * relations go: views rebuilt without it, its own dropped.
+ * relations go: views rebuilt without it, its own dropped, with the template
+ * its foreign table too.
  */
 extern void wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant);
 

@@ -2,15 +2,16 @@
  * viewtext.c
  *		What a view of ours should show now, as relations and as text.
  *
- * The ledger says which relations there are; the template says which columns
- * a view has, whatever an older relation has: a missing one is NULL, one of
- * another type is cast.  A column list is always explicit.  Touches no view:
- * that is unionview's.
+ * In the layout expand a view shows the template's foreign table, and its text
+ * never changes while slices come and go.  In the layout union the ledger says
+ * which relations there are.  The template says which columns a view has,
+ * whatever an older relation has: a missing one is NULL, one of another type
+ * is cast.  A column list is always explicit.  Touches no view: that is
+ * unionview's.
  */
 #include "postgres.h"
 
 #include "access/attnum.h"
-#include "catalog/pg_type.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -18,12 +19,16 @@
 #include "published.h"
 #include "settings.h"
 #include "slice.h"
+#include "viewtable.h"
 #include "viewtext.h"
 
 /* Longest flat chain of UNION ALL. */
 #define FLAT_ARMS 64
 
-static TupleDesc public_columns(const WhTemplate *tmpl);
+static List *slice_arms(const WhTemplate *tmpl, const char *tenant);
+static List *view_arms(const WhTemplate *tmpl, const char *without);
+static List *table_arm(const WhTemplate *tmpl);
+static WhViewArm *make_arm(const char *schema, const char *name, Oid relid);
 static void append_arms(StringInfo sql, char **arms, int from, int to);
 static char *arm_select(const WhView *view, const WhViewArm *arm);
 static char *column_of_arm(Oid relid, Form_pg_attribute column);
@@ -38,28 +43,13 @@ wh_view_of_tenant(const WhTemplate *tmpl, const char *tenant,
 				  const char *schema)
 {
 	WhView	   *view = (WhView *) palloc0(sizeof(WhView));
-	ListCell   *lc;
 
 	view->tmpl = tmpl;
 	view->tenant = tenant;
 	view->schema = schema;
 	view->columns = tmpl->columns;
-
-	foreach(lc, wh_slices(tmpl->name, tenant))
-	{
-		const WhSlice *slice = (const WhSlice *) lfirst(lc);
-		WhViewArm  *arm;
-
-		/* One unpopulated arm makes the whole view an error. */
-		if (strcmp(slice->state, "empty") == 0 ||
-			!wh_slice_is_populated(slice))
-			continue;
-		arm = (WhViewArm *) palloc(sizeof(WhViewArm));
-		arm->schema = slice->relation_schema;
-		arm->name = slice->relation_name;
-		arm->relid = wh_slice_relid(slice);
-		view->arms = lappend(view->arms, arm);
-	}
+	view->arms = tmpl->layout == WH_LAYOUT_EXPAND
+		? table_arm(tmpl) : slice_arms(tmpl, tenant);
 	view->definition = wh_view_select(view);
 
 	return view;
@@ -72,48 +62,90 @@ WhView *
 wh_view_of_all(const WhTemplate *tmpl, const char *without)
 {
 	WhView	   *view = (WhView *) palloc0(sizeof(WhView));
-	ListCell   *lc;
 
 	view->tmpl = tmpl;
 	view->tenant = WH_PUBLIC_VIEW;
 	view->schema = wh_settings()->public_schema;
-	view->columns = public_columns(tmpl);
-
-	foreach(lc, wh_published(tmpl->name, NULL))
-	{
-		const WhPublished *row = (const WhPublished *) lfirst(lc);
-		Oid			relid = wh_published_relid(row);
-		WhViewArm  *arm;
-
-		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) == 0 || !OidIsValid(relid))
-			continue;
-		if (without != NULL && strcmp(row->tenant_name, without) == 0)
-			continue;
-		arm = (WhViewArm *) palloc(sizeof(WhViewArm));
-		arm->schema = row->view_schema;
-		arm->name = row->view_name;
-		arm->relid = relid;
-		view->arms = lappend(view->arms, arm);
-	}
+	view->columns = wh_with_schema_name(tmpl->columns);
+	view->arms = tmpl->layout == WH_LAYOUT_EXPAND
+		? table_arm(tmpl) : view_arms(tmpl, without);
 	view->definition = wh_view_select(view);
 
 	return view;
 }
 
 /*
- * Return the template's columns and schema_name, which is always the last.
+ * List a tenant's slices that can be read: one unpopulated arm makes the whole
+ * view an error.
  */
-static TupleDesc
-public_columns(const WhTemplate *tmpl)
+static List *
+slice_arms(const WhTemplate *tmpl, const char *tenant)
 {
-	int			natts = tmpl->columns->natts;
-	TupleDesc	columns = CreateTemplateTupleDesc(natts + 1);
+	List	   *arms = NIL;
+	ListCell   *lc;
 
-	for (int i = 1; i <= natts; i++)
-		TupleDescCopyEntry(columns, i, tmpl->columns, i);
-	TupleDescInitEntry(columns, natts + 1, "schema_name", TEXTOID, -1, 0);
+	foreach(lc, wh_slices(tmpl->name, tenant))
+	{
+		const WhSlice *slice = (const WhSlice *) lfirst(lc);
 
-	return columns;
+		if (strcmp(slice->state, "empty") != 0 && wh_slice_is_populated(slice))
+			arms = lappend(arms, make_arm(slice->relation_schema,
+										  slice->relation_name,
+										  wh_slice_relid(slice)));
+	}
+
+	return arms;
+}
+
+/*
+ * List the tenants' views that are there.
+ */
+static List *
+view_arms(const WhTemplate *tmpl, const char *without)
+{
+	List	   *arms = NIL;
+	ListCell   *lc;
+
+	foreach(lc, wh_published(tmpl->name, NULL))
+	{
+		const WhPublished *row = (const WhPublished *) lfirst(lc);
+		Oid			relid = wh_published_relid(row);
+
+		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) == 0 || !OidIsValid(relid))
+			continue;
+		if (without == NULL || strcmp(row->tenant_name, without) != 0)
+			arms = lappend(arms, make_arm(row->view_schema, row->view_name,
+										  relid));
+	}
+
+	return arms;
+}
+
+/*
+ * The template's foreign table, which is all that a view shows in the layout
+ * expand.
+ */
+static List *
+table_arm(const WhTemplate *tmpl)
+{
+	WhViewArm  *arm = make_arm(WH_UNION_SCHEMA, tmpl->name,
+							   wh_viewtable_relid(tmpl));
+
+	arm->all_tenants = true;
+
+	return list_make1(arm);
+}
+
+static WhViewArm *
+make_arm(const char *schema, const char *name, Oid relid)
+{
+	WhViewArm  *arm = (WhViewArm *) palloc0(sizeof(WhViewArm));
+
+	arm->schema = schema;
+	arm->name = name;
+	arm->relid = relid;
+
+	return arm;
 }
 
 /*
@@ -164,11 +196,16 @@ append_arms(StringInfo sql, char **arms, int from, int to)
 	appendStringInfoChar(sql, ')');
 }
 
+/*
+ * Write the SELECT of one arm.  The foreign table has schema_name as a column
+ * like others; a tenant's view shows one of its values.
+ */
 static char *
 arm_select(const WhView *view, const WhViewArm *arm)
 {
 	bool		is_public = strcmp(view->tenant, WH_PUBLIC_VIEW) == 0;
-	int			natts = view->columns->natts - (is_public ? 1 : 0);
+	bool		named = is_public && !arm->all_tenants;
+	int			natts = view->columns->natts - (named ? 1 : 0);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -177,11 +214,14 @@ arm_select(const WhView *view, const WhViewArm *arm)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
 						 column_of_arm(arm->relid,
 									   TupleDescAttr(view->columns, i)));
-	if (is_public)
+	if (named)
 		appendStringInfo(&sql, ", %s::pg_catalog.text AS schema_name",
 						 quote_literal_cstr(arm->schema));
 	appendStringInfo(&sql, " FROM %s",
 					 quote_qualified_identifier(arm->schema, arm->name));
+	if (arm->all_tenants && !is_public)
+		appendStringInfo(&sql, " WHERE schema_name = %s",
+						 quote_literal_cstr(view->schema));
 
 	return sql.data;
 }

@@ -13,9 +13,10 @@
 /* One relation that a view shows. */
 typedef struct WhViewArm
 {
-	char	   *schema;
-	char	   *name;
+	const char *schema;
+	const char *name;
 	Oid			relid;
+	bool		all_tenants;	/* the foreign table, which has schema_name */
 } WhViewArm;
 
 /* A view as it should be now; its name is the template's. */
@@ -29,7 +30,10 @@ typedef struct WhView
 	char	   *definition;		/* the SELECT behind it */
 } WhView;
 
-/* Describe a tenant's view over its populated slices. */
+/*
+ * Describe a tenant's view over its populated slices.  In the layout expand
+ * either view is over the foreign table, which has to be there.
+ */
 extern WhView *wh_view_of_tenant(const WhTemplate *tmpl, const char *tenant,
 								 const char *schema);
 

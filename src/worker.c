@@ -46,13 +46,13 @@ static void pin_settings(WhQueue *queue);
 static void set(const char *name, const char *value);
 static WhPool *reopen(WhPool *pool);
 static void show_activity(const WhClaim *claim);
-static bool run_claim(WhQueue *queue, int me, const WhClaim *claim);
+static bool run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool);
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
 static void work(const WhUnit *unit, WhRun *run);
 static void tidy(const WhClaim *claim);
 static void log_failure(WhRun *run, const char *kind);
 static void begin(WhRole *caller);
-static void commit(const WhRole *caller);
+static void commit(void);
 
 /*
  * Serve one queue, then end.
@@ -96,7 +96,7 @@ wh_worker_main(Datum main_arg)
 		tenant = claim.tenant_name;
 
 		show_activity(&claim);
-		ok = run_claim(queue, me, &claim);
+		ok = run_claim(queue, me, &claim, pool);
 		if (claim.rollup)
 			tidy(&claim);
 		pgstat_report_activity(STATE_IDLE, NULL);
@@ -207,7 +207,7 @@ show_activity(const WhClaim *claim)
  * Run one unit; false when it failed.
  */
 static bool
-run_claim(WhQueue *queue, int me, const WhClaim *claim)
+run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 {
 	MemoryContext context = CurrentMemoryContext;
 	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
@@ -227,6 +227,8 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 		announce(claim, unit, run);
 		wh_queue_logged(queue, me, run->run_id);
 		MemoryContextSwitchTo(context);
+		if (claim->consistent)
+			wh_pool_share_snapshot(pool, unit->tenant, claim->period.start);
 		work(unit, run);
 	}
 	PG_CATCH();
@@ -270,7 +272,8 @@ announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
 	unit->tmpl = wh_template(claim->template_name);
 	unit->tenant = wh_tenant(claim->tenant_name);
 	wh_unit_start(unit, run);
-	commit(&caller);
+	wh_role_leave(&caller);
+	commit();
 }
 
 static void
@@ -282,7 +285,9 @@ work(const WhUnit *unit, WhRun *run)
 	begin(&caller);
 	MemoryContextSwitchTo(context);
 	wh_unit_work(unit, run);
-	commit(&caller);
+	wh_role_leave(&caller);
+	wh_unit_commits(run);
+	commit();
 }
 
 /*
@@ -303,14 +308,16 @@ tidy(const WhClaim *claim)
 		begin(&caller);
 		MemoryContextSwitchTo(context);
 		wh_tidy_begin(&tidy, claim->template_name, claim->tenant_name, true);
-		commit(&caller);
+		wh_role_leave(&caller);
+		commit();
 
 		do
 		{
 			begin(&caller);
 			MemoryContextSwitchTo(context);
 			more = wh_tidy_step(&tidy);
-			commit(&caller);
+			wh_role_leave(&caller);
+			commit();
 		} while (more);
 	}
 	PG_CATCH();
@@ -340,7 +347,8 @@ log_failure(WhRun *run, const char *kind)
 		wh_run_start(run, kind);
 	run->status = "failed";
 	wh_run_finish(run);
-	commit(&caller);
+	wh_role_leave(&caller);
+	commit();
 }
 
 static void
@@ -352,9 +360,8 @@ begin(WhRole *caller)
 }
 
 static void
-commit(const WhRole *caller)
+commit(void)
 {
-	wh_role_leave(caller);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(true);

@@ -83,7 +83,7 @@ begin_scratch()
 	PGBIN=$PGROOT/bin
 	PGXS_DIR=$PGROOT/lib/pgxs
 	AS=(env -i PATH="$PGBIN:/usr/bin:/bin" HOME="$SCRATCH" LC_ALL=C.UTF-8
-		PG_CONFIG="$PGBIN/pg_config")
+		PG_CONFIG="$PGBIN/pg_config" WH_LONG="${WH_LONG:-}")
 	[ "$(id -u)" -ne 0 ] ||
 		AS=(setpriv --reuid postgres --regid postgres --init-groups "${AS[@]}")
 	own

@@ -7,7 +7,8 @@
 # file's name without its ending (sql/gate.sql: gate).  Prints one line per
 # test, what failed in full, and last "N passed, N failed"; the status is 1
 # unless something ran in every suite and everything passed.  A TAP file that
-# cannot run here says why and counts as neither.
+# cannot run here says why and counts as neither.  WH_LONG=1 has the TAP files
+# that read it take their time (make check-all).
 
 . "$(dirname "$0")/lib.sh"
 

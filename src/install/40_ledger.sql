@@ -1,11 +1,25 @@
 -- Slices of one template and tenant are ranges of one sorted key space, so
 -- that an exclusion constraint of the core's own range type keeps them apart.
-CREATE TYPE _wh.slice_range AS RANGE (subtype = text, collation = "C");
+-- Keys begin with digits of a hash: the index must see how far apart two keys
+-- are, or each new slice is compared with most of the others.
+CREATE FUNCTION _wh.slice_distance(text, text) RETURNS double precision
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'wh_slice_distance';
+COMMENT ON FUNCTION _wh.slice_distance(text, text) IS 'How far apart two keys of slices are (see slice_key)';
+
+CREATE TYPE _wh.slice_range AS RANGE (
+    subtype = text,
+    collation = "C",
+    subtype_diff = _wh.slice_distance
+);
 COMMENT ON TYPE _wh.slice_range IS 'Days of one template and tenant as a range of keys; keeps slices from overlapping';
 
 CREATE FUNCTION _wh.slice_key(template_name text, tenant_name text, day date) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN template_name OPERATOR(pg_catalog.||) E'\x01' OPERATOR(pg_catalog.||)
+    RETURN pg_catalog.substr(pg_catalog.md5(template_name OPERATOR(pg_catalog.||) E'\x01'
+                                            OPERATOR(pg_catalog.||) tenant_name), 1, 6)
+        OPERATOR(pg_catalog.||) E'\x01' OPERATOR(pg_catalog.||)
+        template_name OPERATOR(pg_catalog.||) E'\x01' OPERATOR(pg_catalog.||)
         tenant_name OPERATOR(pg_catalog.||) E'\x01' OPERATOR(pg_catalog.||)
         CASE
             WHEN day OPERATOR(pg_catalog.=) '-infinity'::pg_catalog.date THEN '000000000'

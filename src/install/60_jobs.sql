@@ -109,7 +109,8 @@ CREATE FUNCTION _wh.wh_plan(
     local_sql text,
     relation text,
     locks text,
-    note text
+    note text,
+    method text
 )
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_plan';

@@ -27,10 +27,10 @@ CREATE TRIGGER slices_come_and_go AFTER INSERT OR DELETE ON _wh.slices
     FOR EACH ROW EXECUTE FUNCTION _wh.slices_changed();
 CREATE TRIGGER slices_move AFTER UPDATE ON _wh.slices
     FOR EACH ROW
-    WHEN (ROW(old.template_name, old.tenant_name, old.period_start, old.period_end, old.relation_schema,
+    WHEN ((old.template_name, old.tenant_name, old.period_start, old.period_end, old.relation_schema,
               old.relation_name, old.state, old.lower_bound, old.upper_bound, old.bounds_of)
           IS DISTINCT FROM
-          ROW(new.template_name, new.tenant_name, new.period_start, new.period_end, new.relation_schema,
+          (new.template_name, new.tenant_name, new.period_start, new.period_end, new.relation_schema,
               new.relation_name, new.state, new.lower_bound, new.upper_bound, new.bounds_of))
     EXECUTE FUNCTION _wh.slices_changed();
 CREATE TRIGGER slices_truncate AFTER TRUNCATE ON _wh.slices

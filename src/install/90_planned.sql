@@ -42,11 +42,6 @@ CREATE FUNCTION _wh.wh_health() RETURNS jsonb
 COMMENT ON FUNCTION _wh.wh_health() IS
     'ok, degraded or failing, for probes (not built yet)';
 
-CREATE FUNCTION _wh.wh_doctor() RETURNS TABLE (check_name text, status text, detail text, fix_sql text)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_doctor() IS
-    'Every check, with the SQL that mends what it finds (not built yet)';
 
 CREATE FUNCTION _wh.wh_statistics(since interval DEFAULT '24 hours') RETURNS jsonb
     LANGUAGE c
@@ -65,19 +60,6 @@ CREATE FUNCTION _wh.wh_report_html(from_date date DEFAULT NULL, to_date date DEF
     AS 'MODULE_PATHNAME', 'wh_planned';
 COMMENT ON FUNCTION _wh.wh_report_html(date, date) IS
     'One self-contained page: coverage, freshness, failures (not built yet)';
-
-CREATE FUNCTION _wh.wh_lock_budget() RETURNS TABLE (
-    view_name text,
-    relations bigint,
-    locks bigint,
-    capacity bigint,
-    planning_ms double precision,
-    advice text
-)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_lock_budget() IS
-    'What each view costs in locks (not built yet)';
 
 CREATE FUNCTION _wh.verify_gates(template text, tenant text DEFAULT NULL) RETURNS TABLE (tenant_name text, phase text, gate text, ok boolean, detail text)
     LANGUAGE c

@@ -328,7 +328,7 @@ sub lengths
 sub spaces
 {
 	my @files = (@sources, @fragments,
-		glob('Makefile *.md META.json *.control .ci/run sql/*.sql src/*.md'),
+		glob('Makefile *.md META.json *.control .ci/run sql/*.sql sql/*/*.sql src/*.md'),
 		glob('test/*.sh test/lint/* test/t/*.pl test/isolation/specs/*.spec'),
 		glob('test/bench/*'),
 		glob('examples/*/*.sh examples/*/*.sql examples/*/*.md debian/*'));

@@ -11,7 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(scratch_dir make_ca tenant_node warehouse_node tenant_database
-  add_tenant poll refresh_sql);
+  add_tenant poll refresh_sql loopback_node loopback_tenant);
 
 # A folder that goes with the test; servers need its whole path.
 sub scratch_dir
@@ -129,6 +129,45 @@ COPY _wh.tenant_password_entry FROM STDIN;
 $tenant\t$password
 \\.
 });
+
+	return;
+}
+
+# Start a warehouse whose tenants are databases of its own, read over its
+# socket: where a test is about what happens here, not on the wire.
+sub loopback_node
+{
+	my ($name, %more) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
+	$node->append_conf('postgresql.conf', qq{
+session_preload_libraries = 'pg_warehouse'
+max_worker_processes = 16
+max_connections = 40
+});
+	$node->append_conf('postgresql.conf', $more{conf}) if $more{conf};
+	$node->start;
+	$node->safe_psql('postgres', q{
+CREATE EXTENSION pg_warehouse;
+SET client_min_messages = warning;
+SELECT _wh.setup(preload => false);
+CREATE ROLE wh_src LOGIN});
+
+	return $node;
+}
+
+# Add such a tenant; $sql makes what its database, named src_$tenant, holds.
+sub loopback_tenant
+{
+	my ($node, $tenant, $zone, $sql) = @_;
+	my ($socket, $port) = ($node->host, $node->port);
+
+	$node->safe_psql('postgres', "CREATE DATABASE src_$tenant");
+	$node->safe_psql("src_$tenant", "$sql;\nGRANT SELECT ON ALL TABLES IN SCHEMA public TO wh_src");
+	$node->safe_psql('postgres', qq{
+SELECT _wh.add_tenant('$tenant', '$socket', 'src_$tenant', 'wh_src', $port,
+    sslmode => 'disable', auth_method => 'trusted', time_zone => '$zone')});
 
 	return;
 }

@@ -17,6 +17,10 @@ my $tenant = tenant_node('tenant', $dir, 'tenant-secret');
 tenant_database($tenant, 'app_a', 36);
 my $warehouse = warehouse_node('warehouse', $ca);
 add_tenant($warehouse, 'tenant_a', $tenant, 'app_a', 'tenant-secret');
+$warehouse->safe_psql('postgres', q{
+SELECT _wh.add_template('unions', query_template, column_definitions, options => '{"view_layout": "union"}')
+FROM _wh.mv_templates WHERE template_name = 'foodlogstats';
+SELECT count(*) FROM _wh.wh_refresh('unions', from_date => '2024-01-01', to_date => '2024-01-02')});
 $warehouse->safe_psql('postgres', refresh_sql('2024-01-01', '2024-01-02'));
 $warehouse->safe_psql('postgres', q{SELECT _wh.rename_tenant('tenant_a', 'renamed')});
 $warehouse->safe_psql('postgres', q{SELECT _wh.update_mv_by_template('foodlogstats', 'renamed', '2024-01-01')});
@@ -65,6 +69,17 @@ my $logged = -s $tenant->logfile;
 $copy->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/whole.sql", $copy->connstr('whole') ], 'restores');
 is(contents($copy, 'whole'), $before, 'equal again');
 
+# Both layouts came with it: the owner's, and as they were.
+my $layouts = q{SELECT n.nspname, c.relname, c.relkind, c.relowner::regrole, c.relacl, obj_description(c.oid, 'pg_class'), pg_get_viewdef(c.oid), ftoptions
+	FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace LEFT JOIN pg_foreign_table ON ftrelid = c.oid
+	WHERE relname IN ('foodlogstats', 'unions') AND n.nspname <> 'pg_catalog' ORDER BY 1, 2};
+like($warehouse->safe_psql('postgres', $layouts), qr/^_wh_union\|foodlogstats\|f\|whadmin\|.*^public\|unions\|v\|whadmin\|/sm, 'a foreign table, and views');
+is($copy->safe_psql('whole', $layouts), $warehouse->safe_psql('postgres', $layouts), 'equal after the restore');
+is($copy->safe_psql('whole', q{SELECT has_server_privilege('whadmin', 'pg_warehouse_union', 'USAGE')}), 't', 'with the use of the server');
+is($copy->safe_psql('whole', 'SELECT count(*) FROM public.foodlogstats'), '0', 'expand: slices that are not populated do not join');
+my ($failed, undef, $why) = $copy->psql('whole', 'SELECT count(*) FROM public.unions');
+like($why, qr/has not been populated/, 'union: they keep the view from being read until the copy is adopted');
+
 # Nothing goes out before the copy is adopted.
 my ($rc, $out, $err) = $copy->psql('whole', q{SELECT status, sqlstate FROM _wh.wh_refresh('foodlogstats', from_date => '2024-01-01', to_date => '2024-01-02')});
 is($out, "failed|55000\nfailed|55000", 'a restored copy loads nothing');
@@ -78,5 +93,14 @@ is($copy->safe_psql('whole', 'SELECT count(*) FROM public.foodlogstats'), '0', '
 is($copy->safe_psql('whole', q{SELECT status FROM _wh.wh_refresh('foodlogstats', from_date => '2024-01-01', to_date => '2024-01-02')}),
 	"loaded\nloaded", 'adopted, it loads');
 is($copy->safe_psql('whole', 'SELECT count(*) FROM public.foodlogstats'), '24', 'and shows');
+is($copy->safe_psql('whole', 'SELECT count(*) FROM public.unions'), '0', 'union: what is populated, nothing yet');
+is($copy->safe_psql('whole', q{SELECT DISTINCT status FROM _wh.wh_refresh('unions', from_date => '2024-01-01', to_date => '2024-01-02')}), 'loaded', 'it loads');
+is($copy->safe_psql('whole', 'SELECT count(*) FROM public.unions'), '24', 'and shows');
+
+# New templates and other layouts work there as they do here.
+$copy->safe_psql('whole', q{
+SELECT _wh.alter_template('unions', options => '{"view_layout": "expand"}');
+SELECT _wh.alter_template('foodlogstats', options => '{"view_layout": "union"}')});
+is($copy->safe_psql('whole', 'SELECT (SELECT count(*) FROM public.unions), (SELECT count(*) FROM public.foodlogstats)'), '24|24', 'layouts change');
 
 done_testing();

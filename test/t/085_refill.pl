@@ -45,8 +45,29 @@ foreach my $level ('replica', 'minimal')
 		$warehouse->backup('base');
 		$standby = PostgreSQL::Test::Cluster->new('standby');
 		$standby->init_from_backup($warehouse, 'base', has_streaming => 1);
+		$standby->append_conf('postgresql.conf', 'max_standby_streaming_delay = -1');
 		$standby->start;
 		$warehouse->wait_for_catchup($standby);
+	}
+
+	# A reader on the standby keeps its rows through a refill here, which waits
+	# for nobody there.
+	if ($standby)
+	{
+		my $reader = $standby->background_psql('postgres');
+		my $before = $standby->safe_psql('postgres', $contents);
+		my $waiting = q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event = 'relation'};
+
+		$tenant->safe_psql('app', 'UPDATE foodlogs SET amount = amount + 1');
+		$reader->query("BEGIN; $contents");
+		$warehouse->safe_psql('postgres', "CALL _wh.run_refresh($day)");
+		is($warehouse->safe_psql('postgres', $last_method), 'refill', 'a refill while a standby is read');
+		ok($standby->poll_query_until('postgres', $waiting), 'its replay waits for the reader');
+		is($reader->query($contents), $before, 'who reads the old rows again');
+		$reader->query('COMMIT');
+		$reader->quit;
+		$warehouse->wait_for_catchup($standby);
+		is($standby->safe_psql('postgres', $contents), $tenant->safe_psql('app', $source), 'then the new ones are there');
 	}
 
 	# Committed, then the server dies: the new rows are whole.

@@ -168,7 +168,28 @@ $session->{psql}->finish;
 is(scalar(() = $session->{out} =~ /\|loaded\|/g), 7, 'a worker was terminated: the others go on');
 like($session->{out}, qr/\|failed\|57P01/, 'the caller is told');
 is(log_since($since), 'loaded 7, lost 1', 'and so is the log');
+is(query("SELECT sqlstate, error_category, error_message FROM _wh.extract_runs WHERE run_id > $since AND status = 'lost'"),
+	'57P01|cancelled|the run is lost: its background worker ended before it did', 'in the same words');
 is(query($rows), $whole, 'the old rows are all there');
+
+# One snapshot for a tenant and day: a worker has all that is the tenant's, and
+# takes the rest of its day along when it dies.
+query(q{SELECT _wh.alter_template('w2', enabled => true)});
+$since = last_run();
+speed(1);
+$session = begin("SELECT tenant_name, template_name, period_start, status, message FROM _wh.wh_refresh(from_date => '2024-01-01', to_date => '2024-01-02', parallel => 2, consistent => true)");
+await_workers(2);
+query("SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE $is_worker");
+speed(0);
+$session->{psql}->finish;
+is(log_since($since), 'loaded 14, lost 2', 'consistent: a worker was terminated');
+is(scalar(() = $session->{out} =~ /^(t\d)\|w2?\|2024-01-01\|failed\|the run is lost: its background worker ended before it did$/mg), 2, 'the caller is told of both units of the day');
+is(query("SELECT count(DISTINCT tenant_name) FROM _wh.extract_runs WHERE run_id > $since AND status = 'lost'"), '1', 'which are of one tenant');
+is(query("SELECT bool_and(n = 1) FROM (SELECT count(DISTINCT as_of) AS n FROM _wh.slices WHERE run_id > $since GROUP BY tenant_name, period_start) AS s"), 't', 'every day is of one moment');
+is(query("SELECT count(DISTINCT backend_pid) > 1 AND bool_and(backend_pid <> pg_backend_pid()) FROM _wh.extract_runs WHERE run_id > $since AND status = 'loaded'"), 't', 'workers have done it');
+is(query("SELECT count(*) FROM _wh.extract_runs AS a JOIN _wh.extract_runs AS b ON a.run_id < b.run_id AND a.tenant_name = b.tenant_name
+	AND a.run_finished_at > b.run_started_at AND b.run_finished_at > a.run_started_at WHERE a.run_id > $since AND a.status = 'loaded' AND b.status = 'loaded'"), '0', 'one at a time for each tenant');
+query(q{SELECT _wh.alter_template('w2', enabled => false)});
 
 # One worker is cancelled: that ends its unit only.
 $since = last_run();

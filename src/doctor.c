@@ -1,0 +1,108 @@
+/*
+ * doctor.c
+ *		_wh.wh_doctor(): the frame in which checks run, and their table.
+ *
+ * A check is contained: what makes one fail is a finding of its own and keeps
+ * no other from being made.  Checks live in doctor_*.c, by what they look at; a
+ * new one is a function and a line of the table.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "doctor.h"
+#include "run.h"
+
+typedef struct Check
+{
+	const char *name;
+	WhCheck		check;
+	const char *fine;			/* said where there is no finding */
+} Check;
+
+static const Check checks[] = {
+	{"preload", wh_check_preload, "every session of this database loads the library"},
+	{"owner_role", wh_check_owner_role, "the owner role may what it needs and no more"},
+	{"union_schema", wh_check_union_schema, "schema \"_wh_union\" is there and the owner's"},
+	{"lock_budget", wh_check_lock_budget, "a query over the whole of any view leaves room in the lock table"},
+	{"union_views", wh_check_union_views, "no view of layout union is near the limit of the lock table"},
+};
+
+static const char *const status_names[] = {"ok", "warn", "error"};
+
+PG_FUNCTION_INFO_V1(wh_doctor);
+
+static void run_check(WhRun *run, void *arg);
+
+/* What run_check() needs. */
+typedef struct Visit
+{
+	WhDoctor   *doctor;
+	WhCheck		check;
+} Visit;
+
+/*
+ * _wh.wh_doctor() returns table (check_name, status, detail, fix_sql)
+ */
+Datum
+wh_doctor(PG_FUNCTION_ARGS)
+{
+	WhDoctor	doctor = {0};
+
+	InitMaterializedSRF(fcinfo, 0);
+	doctor.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	doctor.settings = wh_settings();
+
+	for (int i = 0; i < (int) lengthof(checks); i++)
+	{
+		Visit		visit = {&doctor, checks[i].check};
+		WhRun		run = {0};
+
+		doctor.check_name = checks[i].name;
+		doctor.findings = 0;
+		wh_run_contained(&run, run_check, &visit);
+		if (run.error != NULL)
+			wh_finding(&doctor, WH_FINDING_ERROR,
+					   psprintf("it could not be checked: %s%s%s (%s)",
+								run.error->message,
+								run.error->hint ? "; " : "",
+								run.error->hint ? run.error->hint : "",
+								unpack_sql_state(run.error->sqlerrcode)),
+					   NULL);
+		else if (doctor.findings == 0)
+			wh_finding(&doctor, WH_FINDING_OK, checks[i].fine, NULL);
+	}
+
+	return (Datum) 0;
+}
+
+/*
+ * Put one row; see doctor.h.
+ */
+void
+wh_finding(WhDoctor *doctor, WhFindingStatus status, const char *detail,
+		   const char *fix_sql)
+{
+	Datum		values[4];
+	bool		nulls[4] = {false};
+
+	values[0] = CStringGetTextDatum(doctor->check_name);
+	values[1] = CStringGetTextDatum(status_names[status]);
+	values[2] = CStringGetTextDatum(detail);
+	nulls[3] = fix_sql == NULL;
+	values[3] = nulls[3] ? (Datum) 0 : CStringGetTextDatum(fix_sql);
+	tuplestore_putvalues(doctor->rsinfo->setResult, doctor->rsinfo->setDesc,
+						 values, nulls);
+	doctor->findings++;
+}
+
+static void
+run_check(WhRun *run, void *arg)
+{
+	const Visit *visit = (const Visit *) arg;
+
+	visit->check(visit->doctor);
+	run->status = "loaded";
+}

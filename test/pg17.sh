@@ -1,0 +1,58 @@
+#!/bin/bash
+#
+# test/pg17.sh [SUITE [TEST...]]
+#	Run test/run.sh on PostgreSQL 17, which Debian 13 has.
+#
+# A Debian 13 is made in a folder (debootstrap, then apt in there), with the
+# mirror and the settings of this machine's apt, and the tests run inside of
+# it, in namespaces of their own: when they end, processes and mounts are gone.
+# So is the folder, unless PG17_ROOT names one, which is made once and used
+# again.  Needs root.
+
+. "$(dirname "$0")/lib.sh"
+
+[ "$(id -u)" -eq 0 ] || die "make check-pg17 makes a Debian 13 to run in: it needs root"
+need_packages debootstrap
+
+ROOT=${PG17_ROOT:-$(mktemp -d /tmp/pg_warehouse_17.XXXXXX)}
+[ -n "${PG17_ROOT:-}" ] || trap 'rm -rf "$ROOT"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# The server that this machine takes Debian from.
+mirror()
+{
+	apt-get indextargets --format '$(ORIGIN) $(SITE)' 'Created-By: Packages' |
+		sed -n '/security/d; s/^Debian //p' | head -n 1
+}
+
+# Make the Debian; its services stay off.
+make_root()
+{
+	local site log=$ROOT/debootstrap.out
+
+	site=$(mirror)
+	say "making a Debian 13 in $ROOT"
+	mkdir -p "$ROOT"
+	debootstrap --variant=minbase trixie "$ROOT" \
+		"${site:-http://deb.debian.org/debian}" >"$log" 2>&1 ||
+		{ show "$log" 20; die "debootstrap failed"; }
+	printf '#!/bin/sh\nexit 101\n' >"$ROOT/usr/sbin/policy-rc.d"
+	chmod +x "$ROOT/usr/sbin/policy-rc.d"
+	touch "$ROOT/.made"
+}
+
+[ -e "$ROOT/.made" ] || make_root
+cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf"
+cp -R /etc/apt/apt.conf.d "$ROOT/etc/apt/"
+rm -rf "$ROOT/src"
+mkdir "$ROOT/src"
+tar -C "$TOP" --exclude=.git -cf - . | tar -C "$ROOT/src" -xf -
+
+unshare --mount --pid --fork --kill-child sh -c '
+	mount --bind /dev "$1/dev" && mount -t proc proc "$1/proc" &&
+		mount -t tmpfs -o mode=1777 shm "$1/dev/shm" || exit 1
+	root=$1
+	shift
+	exec chroot "$root" env PG_MAJOR=17 /src/test/run.sh "$@"' sh "$ROOT" "$@" &
+wait $! || exit $?
