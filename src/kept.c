@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "kept.h"
@@ -113,17 +114,27 @@ wh_kept_restore(const WhKept *kept, Oid relid)
 }
 
 /*
- * Refuse to lose what others built on a relation; see kept.h.
+ * List what others built on a relation; see kept.h.  People see a rule as its
+ * view; the row type carries dependents too.
  */
-void
-wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
+char *
+wh_kept_dependents(Oid relid, const List *ours)
 {
-	WhArg		args[2];
+	Datum	   *oids = (Datum *) palloc(sizeof(Datum) * (list_length(ours) + 1));
 	List	   *dependents;
+	WhArg		args[2];
+	int			n = 0;
+	ListCell   *lc;
 
-	/* People see a rule as its view; the row type carries dependents too. */
+	oids[n++] = ObjectIdGetDatum(relid);
+	foreach(lc, ours)
+		oids[n++] = ObjectIdGetDatum(lfirst_oid(lc));
 	args[0] = oid_arg(relid);
-	args[1] = oid_arg(ours);
+	args[1].typid = OIDARRAYOID;
+	args[1].value = PointerGetDatum(construct_array(oids, n, OIDOID, sizeof(Oid),
+													true, TYPALIGN_INT));
+	args[1].isnull = false;
+
 	dependents =
 		strings_of_query("SELECT pg_catalog.string_agg(DISTINCT"
 						 " CASE WHEN r.oid IS NULL THEN"
@@ -141,17 +152,29 @@ wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 						 " LEFT JOIN pg_catalog.pg_rewrite r"
 						 " ON r.oid = d.objid AND d.classid = " PG_REWRITE
 						 " WHERE c.oid = $1"
-						 " AND (r.oid IS NULL OR r.ev_class NOT IN ($1, $2))"
+						 " AND (r.oid IS NULL OR r.ev_class <> ALL ($2))"
 						 " HAVING pg_catalog.count(*) > 0",
 						 args, lengthof(args));
-	if (dependents == NIL)
+
+	return dependents == NIL ? NULL : (char *) linitial(dependents);
+}
+
+/*
+ * Refuse to lose what others built on a relation; see kept.h.
+ */
+void
+wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
+{
+	char	   *dependents = wh_kept_dependents(relid, list_make1_oid(ours));
+
+	if (dependents == NULL)
 		return;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("cannot replace or drop %s because other objects depend on it",
 					what),
-			 errdetail("Dependents: %s.", (char *) linitial(dependents)),
+			 errdetail("Dependents: %s.", dependents),
 			 errhint("Keep their definitions (pg_get_viewdef), drop them, run this again and create them anew. Until then nothing changes.")));
 }
 

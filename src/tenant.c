@@ -88,11 +88,17 @@ wh_tenant_connections_validate(PG_FUNCTION_ARGS)
 }
 
 WhTenant *
+wh_tenant_find(const char *name)
+{
+	return find_tenant("SELECT * FROM _wh.tenant_connections"
+					   " WHERE tenant_name OPERATOR(pg_catalog.=) $1",
+					   name);
+}
+
+WhTenant *
 wh_tenant(const char *name)
 {
-	WhTenant   *tenant = find_tenant("SELECT * FROM _wh.tenant_connections"
-									 " WHERE tenant_name OPERATOR(pg_catalog.=) $1",
-									 name);
+	WhTenant   *tenant = wh_tenant_find(name);
 
 	if (tenant == NULL)
 		ereport(ERROR,
