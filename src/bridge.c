@@ -351,7 +351,7 @@ get_app_roles(const char *server, const Jsonb *json, List **roles)
 	int			n;
 
 	*roles = NIL;
-	value = getKeyJsonValueFromContainer((JsonbContainer *) & json->root, "app_roles",
+	value = getKeyJsonValueFromContainer((JsonbContainer *) &json->root, "app_roles",
 										 strlen("app_roles"), &buffer);
 	if (value == NULL)
 		return false;

@@ -46,6 +46,7 @@ typedef struct Check
 typedef struct Differences
 {
 	const WhBridge *bridge;
+	int			left_out;
 	int			count;
 	StringInfoData list;
 } Differences;
@@ -57,6 +58,7 @@ static void put(const Check *check, const char *step, bool ok, const char *detai
 static bool check_server(const Check *check);
 static void check_mappings(const Check *check);
 static bool check_network(Check *check);
+static const char *cure(const Check *check, const ErrorData *error);
 static void walk(WhRun *run, void *arg);
 static void begin_step(void *arg, const char *name);
 static void check_tables(const Check *check);
@@ -204,12 +206,32 @@ check_network(Check *check)
 	put(check, check->step, false,
 		psprintf("%s%s%s (%s)", run.error->message, reason ? ": " : "",
 				 reason ? reason + 1 : "", unpack_sql_state(run.error->sqlerrcode)),
-		run.error->hint != NULL && strstr(run.error->hint, "verify_bridge") == NULL ?
-		run.error->hint :
-		psprintf("See that the source runs and lets this machine in; its address: SELECT _wh.alter_bridge(%s, '{\"host\": ..., \"port\": ...}');",
-				 quote_literal_cstr(check->bridge->server)));
+		cure(check, run.error));
 
 	return false;
+}
+
+/*
+ * Say what mends a hop that failed.  An error's own hint knows best, unless it
+ * sends people here.
+ */
+static const char *
+cure(const Check *check, const ErrorData *error)
+{
+	const char *server = quote_literal_cstr(check->bridge->server);
+
+	if (error->hint != NULL && strstr(error->hint, "verify_bridge") == NULL)
+		return error->hint;
+
+	if (strcmp(check->step, "authenticate") == 0)
+		return psprintf("SELECT _wh.alter_bridge(%s, '{\"dbname\": \"...\", \"username\": \"...\"}'); or let the role in by the source's pg_hba.conf.",
+						server);
+	if (strcmp(check->step, "tls") == 0)
+		return psprintf("Give the source ssl = on and a certificate for its host, with its authority in sslrootcert, or SELECT _wh.alter_bridge(%s, '{\"sslmode\": \"...\"}');",
+						server);
+
+	return psprintf("See that the source runs and can be reached from here, or SELECT _wh.alter_bridge(%s, '{\"host\": \"...\", \"port\": ...}');",
+					server);
 }
 
 static void
@@ -253,6 +275,11 @@ check_tables(const Check *check)
 			psprintf("%d of the source's tables differ: %s", differences.count,
 					 differences.list.data),
 			psprintf("SELECT * FROM _wh.sync_bridge(%s);", server));
+	else if (differences.left_out > 0)
+		put(check, "tables", true,
+			psprintf("%d foreign tables are as at the source, which has %d more that cannot be had",
+					 tables, differences.left_out),
+			psprintf("SELECT * FROM _wh.sync_bridge(%s); says why", server));
 	else
 		put(check, "tables", true, psprintf("%d foreign tables are as at the source", tables), NULL);
 }
@@ -270,7 +297,9 @@ count_difference(void *arg, const char *action, const char *object, const char *
 {
 	Differences *differences = (Differences *) arg;
 
-	if (differences->count++ < LISTED)
+	if (strcmp(action, "skipped") == 0)
+		differences->left_out++;
+	else if (differences->count++ < LISTED)
 		appendStringInfo(&differences->list, "%s%s %s",
 						 differences->list.len > 0 ? ", " : "", action, object);
 	else if (differences->count == LISTED + 1)
@@ -407,7 +436,7 @@ check_names(const Check *check)
 		put(check, "names", true, "every table has a name that needs no quotes", NULL);
 	else
 		put(check, "names", false,
-			psprintf("%d tables are found only in quotes, such as %s", count,
+			psprintf("tables that are found only in quotes: %d, such as %s", count,
 					 quote_identifier(first)),
 			psprintf("SELECT * FROM _wh.create_shim_views(%s, strip_prefix => '...'); or write the quotes",
 					 quote_literal_cstr(bridge->server)));

@@ -118,7 +118,7 @@ wh_bridge_tables(const WhBridge *bridge)
 				  " LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation"
 				  " LEFT JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace"
 				  " WHERE s.srvname = $1 AND n.nspname = $2"
-				  " ORDER BY 1 COLLATE pg_catalog.\"C\", a.attnum",
+				  " ORDER BY coalesce(o.option_value, c.relname) COLLATE pg_catalog.\"C\", a.attnum",
 				  args, lengthof(args));
 
 	/* Copy out while the SPI result is still there. */
@@ -439,7 +439,7 @@ sync_table(const Sync *sync, const WhBridgeTable *source, const WhBridgeTable *h
 		{
 			if (!sync->dry_run)
 				create_table(sync, source);
-			tell(sync, "new", source->name, psprintf("%d columns", list_length(source->columns)));
+			tell(sync, "new", source->name, psprintf("columns: %d", list_length(source->columns)));
 		}
 		return;
 	}

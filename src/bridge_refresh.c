@@ -31,6 +31,7 @@
 
 #include "bridge_refresh.h"
 #include "compat.h"
+#include "fault.h"
 #include "guc.h"
 #include "lock.h"
 #include "run.h"
@@ -93,6 +94,7 @@ static bool choose_concurrently(const Job *job, const Matview *mv, WhRun *run);
 static void refresh_logged(WhRun *run, const Refresh *refresh);
 static void refuse_foreign(WhRun *run, void *arg);
 static void refresh_one(WhRun *run, void *arg);
+static int64 run_statement(Node *stmt);
 static int64 count_rows(const Matview *mv);
 static int64 count_changed(Oid relid, const char *what);
 static void refresh_in_worker(WhRun *run, const Matview *mv);
@@ -311,7 +313,8 @@ refresh(Job *job, Matview *mv)
 	if (input != NULL)
 	{
 		run.status = "skipped";
-		run.reason = psprintf("it reads materialized view \"%s\", which was not refreshed", input);
+		run.reason = psprintf("materialized view \"%s\" was left as it is: it reads \"%s\", which was not refreshed",
+							  mv->qualified, input);
 		begin(&caller);
 		wh_run_finish(&run);
 		commit(&caller);
@@ -441,7 +444,7 @@ refresh_one(WhRun *run, void *arg)
 	}
 	stmt->concurrent = refresh->concurrently;
 	stmt->relation = makeRangeVar(mv->schema, mv->name, -1);
-	run->rows_extracted = (int64) wh_ddl_stmt((Node *) stmt, "REFRESH MATERIALIZED VIEW");
+	run->rows_extracted = run_statement((Node *) stmt);
 	wh_lock_unbound(nestlevel);
 
 	if (refresh->concurrently)
@@ -459,6 +462,35 @@ refresh_one(WhRun *run, void *arg)
 	}
 	run->load_ms = (double) (GetCurrentTimestamp() - begun) / 1000.0 - run->lock_ms;
 	run->status = "loaded";
+}
+
+/*
+ * Run the statement, and mark an error as the source's when postgres_fdw says
+ * so in its context: a timeout there is no cancel of ours.
+ */
+static int64
+run_statement(Node *stmt)
+{
+	MemoryContext context = CurrentMemoryContext;
+	uint64		rows = 0;
+
+	PG_TRY();
+	{
+		rows = wh_ddl_stmt(stmt, "REFRESH MATERIALIZED VIEW");
+	}
+	PG_CATCH();
+	{
+		MemoryContext error_context = MemoryContextSwitchTo(context);
+		ErrorData  *error = CopyErrorData();
+
+		if (error->context != NULL && strstr(error->context, "remote SQL command: ") != NULL)
+			wh_remote_failed_mark();
+		MemoryContextSwitchTo(error_context);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	return (int64) rows;
 }
 
 static int64

@@ -384,7 +384,7 @@ refuse_problems(const WhBridge *bridge, const char *schema, const List *plans)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_DUPLICATE_OBJECT),
-			 errmsg("%d names over the tables of bridge \"%s\" collide", n, bridge->server),
+			 errmsg("names over the tables of bridge \"%s\" collide: %d", bridge->server, n),
 			 errdetail("%s", list.data),
 			 errhint("Nothing was made. See it with dry_run => true; choose another prefix, suffix or schema, or CREATE VIEW by hand for those.")));
 }
