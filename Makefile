@@ -5,6 +5,7 @@
 #
 #   make check     build, lint and test on throw-away servers
 #   make demo      five real tenants become a warehouse, before your eyes
+#   make examples  the demo and the other scenarios of examples/, one by one
 #   make bench     measure it against dblink, postgres_fdw and COPY
 #   make lint      only the rules of test/lint
 #   make format    indent src/ as PostgreSQL does
@@ -34,7 +35,7 @@ EXTRA_CLEAN = $(INSTALL_SQL)
 PG_CONFIG  ?= pg_config
 
 # These need no PostgreSQL to begin with: they fetch what is missing.
-COMMANDS    = check demo bench lint format
+COMMANDS    = check demo examples bench lint format
 
 ifeq ($(filter $(COMMANDS),$(MAKECMDGOALS)),)
 
@@ -56,6 +57,9 @@ lint:
 
 demo:
 	@examples/multi-tenant-warehouse/run.sh
+
+examples:
+	@examples/run.sh
 
 bench:
 	@test/bench/run.sh

@@ -45,6 +45,11 @@ SELECT last_sync_timestamp = last_attempt_timestamp AS from_its_start FROM _wh.s
 SELECT sync_type, status, records_processed, duration_seconds >= 0 AS duration, error_message, sync_metadata, service_instance FROM _wh.sync_history WHERE id >= :a ORDER BY id;
 SELECT status, rows_extracted, rows_loaded, kind FROM _wh.extract_runs WHERE run_id = :a;
 
+-- A sync that says nothing of where it got to leaves that as it was.
+SELECT _wh.start_sync('main_submissions') AS n \gset
+SELECT _wh.complete_sync(:n, 0);
+SELECT _wh.last_sync_time('main_submissions');
+
 -- A service repeats its last word when the answer was lost on the way.
 SELECT _wh.complete_sync(:a, 5);
 SELECT pg_temp.tell(format($$SELECT _wh.fail_sync(%s, 'too late')$$, :a));

@@ -318,7 +318,6 @@ refresh(Job *job, Matview *mv)
 		begin(&caller);
 		wh_run_finish(&run);
 		commit(&caller);
-		wh_run_warn(&run);
 	}
 	else if (choose_concurrently(job, mv, &run))
 		refresh_in_worker(&run, mv);
@@ -332,9 +331,9 @@ refresh(Job *job, Matview *mv)
 	MemoryContextSwitchTo(context);
 
 	mv->loaded = strcmp(run.status, "loaded") == 0;
-	if (run.error == NULL)
-		return;
-	if (job->failed++ > 0)
+	if (run.reason != NULL)
+		wh_run_warn(&run);
+	if (run.error == NULL || job->failed++ > 0)
 		return;
 	job->first_failed = mv;
 	job->first_message = pstrdup(run.error->message);
@@ -407,8 +406,6 @@ refresh_logged(WhRun *run, const Refresh *refresh)
 		wh_run_contained(run, refresh_one, unconstify(Refresh *, refresh));
 	}
 	wh_run_finish(run);
-	if (run->reason != NULL)
-		wh_run_warn(run);
 }
 
 static void

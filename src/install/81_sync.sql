@@ -79,7 +79,7 @@ CREATE VIEW _wh.sync_status AS
 SELECT t.sync_type,
        CASE
            WHEN t.template_name IS NULL
-           THEN COALESCE(success.latest_timestamp, success.sync_timestamp)
+           THEN COALESCE(told.latest_timestamp, success.sync_timestamp)
            ELSE source.as_of
        END AS last_sync_timestamp,
        success.finished_at AS last_success_at,
@@ -109,6 +109,8 @@ LEFT JOIN (
            pg_catalog.max(h.updated_at) AS updated_at,
            pg_catalog.max(h.id) AS last_id,
            pg_catalog.max(h.id) FILTER (WHERE h.status OPERATOR(pg_catalog.=) 'success') AS success_id,
+           pg_catalog.max(h.id) FILTER (WHERE h.status OPERATOR(pg_catalog.=) 'success'
+                                        AND h.latest_timestamp IS NOT NULL) AS told_id,
            pg_catalog.count(*) FILTER (WHERE h.status OPERATOR(pg_catalog.=) 'success') AS successes,
            pg_catalog.count(*) FILTER (WHERE h.status OPERATOR(pg_catalog.=) 'error') AS errors
     FROM _wh.sync_history AS h
@@ -116,13 +118,14 @@ LEFT JOIN (
     GROUP BY h.sync_type) AS a ON a.sync_type OPERATOR(pg_catalog.=) t.sync_type
 LEFT JOIN _wh.sync_history AS last ON last.id OPERATOR(pg_catalog.=) a.last_id
 LEFT JOIN _wh.sync_history AS success ON success.id OPERATOR(pg_catalog.=) a.success_id
+LEFT JOIN _wh.sync_history AS told ON told.id OPERATOR(pg_catalog.=) a.told_id
 LEFT JOIN LATERAL (
     SELECT pg_catalog.max(s.as_of) AS as_of
     FROM _wh.slices AS s
     WHERE s.template_name OPERATOR(pg_catalog.=) t.template_name
       AND s.tenant_name OPERATOR(pg_catalog.=) t.tenant_name) AS source ON true;
 COMMENT ON VIEW _wh.sync_status IS 'Per sync type, outside services and our own tables: up to where, last success, last attempt, status, counters';
-COMMENT ON COLUMN _wh.sync_status.last_sync_timestamp IS 'Up to where was read: as the service said, else when its sync began; of ours the source''s clock';
+COMMENT ON COLUMN _wh.sync_status.last_sync_timestamp IS 'Up to where was read: as the service last said; where it never does, when its last good sync began; of ours the source''s clock';
 COMMENT ON COLUMN _wh.sync_status.last_sync_status IS 'success, error, in_progress, or pending: never tried';
 
 CREATE FUNCTION _wh.wh_statistics(since interval DEFAULT '24 hours') RETURNS jsonb
