@@ -238,6 +238,35 @@ ALTER TABLE odk_sync.new_slow RENAME TO new_one;
 \c :warehouse
 SET client_min_messages = notice;
 
+-- A type changed below a materialized view: blocked, and read as before.
+\c wh_odkx
+ALTER TABLE odk_sync."__ODKTABLES__TABLE_ENTRY4" ALTER COLUMN "ROWS" TYPE numeric;
+\c :warehouse
+SET client_min_messages = notice;
+SELECT * FROM _wh.sync_bridge('odkx9') WHERE action = 'blocked';
+SELECT sum("ROWS") FROM odkx.table_entry4;
+\c wh_odkx
+ALTER TABLE odk_sync."__ODKTABLES__TABLE_ENTRY4" ALTER COLUMN "ROWS" TYPE bigint;
+\c :warehouse
+SET client_min_messages = notice;
+SELECT * FROM _wh.sync_bridge('odkx9') WHERE action = 'blocked';
+
+-- A server that somebody took the host from.
+SELECT format('ALTER SERVER odkx9 OPTIONS (ADD host %L)', :'socket') AS mend \gset
+ALTER SERVER odkx9 OPTIONS (DROP host);
+SELECT * FROM _wh.sync_bridge('odkx9');
+\echo :SQLSTATE
+SELECT step, detail FROM _wh.verify_bridge('odkx9') WHERE NOT ok AND step = 'resolve';
+:mend;
+
+-- A copy of the warehouse that was not adopted reads from nobody.
+UPDATE _wh.settings SET system_identifier = system_identifier - 1;
+CALL _wh.refresh_schema('analytics');
+\echo :SQLSTATE
+SELECT * FROM _wh.sync_bridge('odkx9');
+\echo :SQLSTATE
+UPDATE _wh.settings SET system_identifier = system_identifier + 1;
+
 -- Somebody else's: it takes its owner.
 CREATE MATERIALIZED VIEW analytics.foreign_mv AS SELECT * FROM odkx.new_one WITH NO DATA;
 ALTER MATERIALIZED VIEW analytics.foreign_mv OWNER TO smartfield_ro;

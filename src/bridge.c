@@ -123,7 +123,7 @@ wh_alter_bridge(PG_FUNCTION_ARGS)
 	wh_need_superuser("alter a bridge");
 
 	wh_become_owner(&caller);
-	bridge = wh_bridge(server);
+	bridge = wh_bridge_to_change(server);
 	options = wh_bridge_options_read(server, json, true);
 	if (get_app_roles(server, json, &roles))
 		change_app_roles(bridge, roles);
@@ -158,7 +158,7 @@ wh_drop_bridge(PG_FUNCTION_ARGS)
 	wh_need_superuser("drop a bridge");
 
 	wh_become_owner(&caller);
-	bridge = wh_bridge(server);
+	bridge = wh_bridge_to_change(server);
 	parts = wh_bridge_parts(bridge);
 	wh_bridge_parts_check(bridge, parts, drop_data);
 	if (!dry_run)

@@ -25,7 +25,6 @@
 #include "conn.h"
 #include "run.h"
 #include "settings.h"
-#include "shim.h"
 #include "spi.h"
 
 /* So many differences are listed. */
@@ -419,6 +418,7 @@ static void
 check_names(const Check *check)
 {
 	const WhBridge *bridge = check->bridge;
+	List	   *shims = wh_bridge_relations(bridge->server, WH_BRIDGE_SHIM);
 	const char *first = NULL;
 	int			count = 0;
 	ListCell   *lc;
@@ -427,7 +427,7 @@ check_names(const Check *check)
 	{
 		const char *name = ((const WhBridgeTable *) lfirst(lc))->name;
 
-		if (quote_identifier(name) == name || wh_shim_of(bridge, name) != NULL)
+		if (quote_identifier(name) == name || wh_bridge_relation_over(shims, name) != NULL)
 			continue;
 		if (count++ == 0)
 			first = name;

@@ -84,7 +84,8 @@ wh_sync_bridge(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 
 	wh_become_owner(&caller);
-	wh_bridge_sync(wh_bridge(server), dry_run, put_change, fcinfo->resultinfo);
+	wh_bridge_sync(dry_run ? wh_bridge(server) : wh_bridge_to_change(server), dry_run,
+				   put_change, fcinfo->resultinfo);
 	wh_role_leave(&caller);
 	if (!dry_run)
 		wh_audit("sync_bridge", server, NULL);
@@ -632,11 +633,11 @@ static char *
 blockers(const WhBridge *bridge, const WhBridgeTable *here)
 {
 	WhShim	   *shim = wh_shim_of(bridge, here->name);
-	char	   *list = wh_kept_dependents(here->relid,
+	char	   *list = wh_kept_dependents(list_make1_oid(here->relid),
 										  shim != NULL ? list_make1_oid(wh_shim_relid(shim)) : NIL);
 
 	if (list == NULL && shim != NULL)
-		list = wh_kept_dependents(wh_shim_relid(shim), NIL);
+		list = wh_kept_dependents(list_make1_oid(wh_shim_relid(shim)), NIL);
 
 	return list;
 }

@@ -100,7 +100,7 @@ wh_bridge_parts_check(const WhBridge *bridge, const WhBridgeParts *parts, bool d
 {
 	List	   *ours = list_concat(list_concat_copy(parts->snapshots, parts->shims),
 								   parts->tables);
-	ListCell   *lc;
+	char	   *dependents;
 
 	if (parts->snapshots != NIL && !drop_data)
 		ereport(ERROR,
@@ -111,18 +111,14 @@ wh_bridge_parts_check(const WhBridge *bridge, const WhBridgeParts *parts, bool d
 				 errhint("SELECT _wh.drop_bridge(%s, drop_data => true); what must stay, copy before: CREATE TABLE ... AS TABLE ...;",
 						 quote_literal_cstr(bridge->server))));
 
-	foreach(lc, ours)
-	{
-		char	   *dependents = wh_kept_dependents(lfirst_oid(lc), ours);
-
-		if (dependents != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-					 errmsg("cannot drop bridge \"%s\" because other objects depend on %s",
-							bridge->server, qualified(lfirst_oid(lc))),
-					 errdetail("Dependents: %s.", dependents),
-					 errhint("Drop them, or put something else below them, and run this again.")));
-	}
+	dependents = wh_kept_dependents(ours, NIL);
+	if (dependents != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop bridge \"%s\" because other objects depend on it",
+						bridge->server),
+				 errdetail("Dependents: %s.", dependents),
+				 errhint("Drop them, or put something else below them, and run this again.")));
 }
 
 /*

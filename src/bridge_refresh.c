@@ -138,6 +138,7 @@ wh_refresh_schema(PG_FUNCTION_ARGS)
 	schema = pstrdup(NameStr(*PG_GETARG_NAME(0)));
 	job.concurrently = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 
+	wh_check_outbound();
 	begin(&caller);
 	check_schema(schema);
 	job.matviews = matviews_of(schema);

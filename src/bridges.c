@@ -17,6 +17,7 @@
 #include "utils/syscache.h"
 
 #include "bridges.h"
+#include "lock.h"
 #include "settings.h"
 #include "spi.h"
 
@@ -39,6 +40,14 @@ wh_bridge(const char *server)
 				 errhint("SELECT _wh.create_bridge(%s, ...);", quote_literal_cstr(server))));
 
 	return bridge;
+}
+
+WhBridge *
+wh_bridge_to_change(const char *server)
+{
+	(void) wh_lock_key("bridges", server, psprintf("bridge \"%s\"", server));
+
+	return wh_bridge(server);
 }
 
 WhBridge *
@@ -145,6 +154,22 @@ wh_bridge_relations(const char *server, WhBridgeKind kind)
 	SPI_finish();
 
 	return relations;
+}
+
+WhBridgeRelation *
+wh_bridge_relation_over(const List *relations, const char *source)
+{
+	ListCell   *lc;
+
+	foreach(lc, relations)
+	{
+		WhBridgeRelation *relation = (WhBridgeRelation *) lfirst(lc);
+
+		if (strcmp(relation->source, source) == 0)
+			return relation;
+	}
+
+	return NULL;
 }
 
 /*

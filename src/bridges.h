@@ -37,9 +37,11 @@ typedef struct WhBridgeRelation
 /*
  * Look a bridge up, as the current user, who has become the owner; the result
  * is in CurrentMemoryContext.  Unknown: 42704 with HINT _wh.create_bridge(),
- * or NULL from the _find form.
+ * or NULL from the _find form.  The _to_change form keeps others who would
+ * change it out until the end of the transaction; 55P03 after lock_deadline.
  */
 extern WhBridge *wh_bridge(const char *server);
+extern WhBridge *wh_bridge_to_change(const char *server);
 extern WhBridge *wh_bridge_find(const char *server);
 
 /* Write the row as the installer. */
@@ -49,9 +51,11 @@ extern void wh_bridge_delete(const char *server);
 
 /*
  * The relations of a kind that are there still, in order of name; those that
- * somebody has dropped or replaced by something else are not listed.
+ * somebody has dropped or replaced by something else are not listed.  And the
+ * one of a list that is over a foreign table, NULL for none.
  */
 extern List *wh_bridge_relations(const char *server, WhBridgeKind kind);
+extern WhBridgeRelation *wh_bridge_relation_over(const List *relations, const char *source);
 extern void wh_bridge_relation_put(const WhBridge *bridge, WhBridgeKind kind,
 								   const WhBridgeRelation *relation);
 extern void wh_bridge_relation_forget(const WhBridgeRelation *relation);

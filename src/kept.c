@@ -31,6 +31,7 @@
 	" pg_catalog.acldefault('r', c.relowner))) a"
 
 static WhArg oid_arg(Oid oid);
+static WhArg oids_arg(const List *oids);
 static List *strings_of_query(const char *sql, const WhArg *args, int nargs);
 static List *column_names(TupleDesc columns);
 
@@ -118,23 +119,13 @@ wh_kept_restore(const WhKept *kept, Oid relid)
  * view; the row type carries dependents too.
  */
 char *
-wh_kept_dependents(Oid relid, const List *ours)
+wh_kept_dependents(const List *relids, const List *ours)
 {
-	Datum	   *oids = (Datum *) palloc(sizeof(Datum) * (list_length(ours) + 1));
-	List	   *dependents;
 	WhArg		args[2];
-	int			n = 0;
-	ListCell   *lc;
+	List	   *dependents;
 
-	oids[n++] = ObjectIdGetDatum(relid);
-	foreach(lc, ours)
-		oids[n++] = ObjectIdGetDatum(lfirst_oid(lc));
-	args[0] = oid_arg(relid);
-	args[1].typid = OIDARRAYOID;
-	args[1].value = PointerGetDatum(construct_array(oids, n, OIDOID, sizeof(Oid),
-													true, TYPALIGN_INT));
-	args[1].isnull = false;
-
+	args[0] = oids_arg(relids);
+	args[1] = oids_arg(list_concat_copy(relids, ours));
 	dependents =
 		strings_of_query("SELECT pg_catalog.string_agg(DISTINCT"
 						 " CASE WHEN r.oid IS NULL THEN"
@@ -151,7 +142,7 @@ wh_kept_dependents(Oid relid, const List *ours)
 						 " AND d.refobjid IN (t.oid, t.typarray))"
 						 " LEFT JOIN pg_catalog.pg_rewrite r"
 						 " ON r.oid = d.objid AND d.classid = " PG_REWRITE
-						 " WHERE c.oid = $1"
+						 " WHERE c.oid = ANY ($1)"
 						 " AND (r.oid IS NULL OR r.ev_class <> ALL ($2))"
 						 " HAVING pg_catalog.count(*) > 0",
 						 args, lengthof(args));
@@ -165,7 +156,7 @@ wh_kept_dependents(Oid relid, const List *ours)
 void
 wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 {
-	char	   *dependents = wh_kept_dependents(relid, list_make1_oid(ours));
+	char	   *dependents = wh_kept_dependents(list_make1_oid(relid), list_make1_oid(ours));
 
 	if (dependents == NULL)
 		return;
@@ -206,6 +197,22 @@ static WhArg
 oid_arg(Oid oid)
 {
 	WhArg		arg = {OIDOID, ObjectIdGetDatum(oid), false};
+
+	return arg;
+}
+
+static WhArg
+oids_arg(const List *oids)
+{
+	Datum	   *elems = (Datum *) palloc(sizeof(Datum) * Max(list_length(oids), 1));
+	WhArg		arg = {OIDARRAYOID, (Datum) 0, false};
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, oids)
+		elems[n++] = ObjectIdGetDatum(lfirst_oid(lc));
+	arg.value = PointerGetDatum(construct_array(elems, n, OIDOID, sizeof(Oid), true,
+												TYPALIGN_INT));
 
 	return arg;
 }

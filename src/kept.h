@@ -23,10 +23,10 @@ extern WhKept *wh_kept(Oid relid, TupleDesc successor);
 extern void wh_kept_restore(const WhKept *kept, Oid relid);
 
 /*
- * List what depends on the relation, but for the relations "ours" (OIDs), as
- * text; NULL when nothing does.
+ * List what depends on the relations (OIDs), but for themselves and those of
+ * "ours", as text; NULL when nothing does.
  */
-extern char *wh_kept_dependents(Oid relid, const List *ours);
+extern char *wh_kept_dependents(const List *relids, const List *ours);
 
 /*
  * Throw 2BP01 listing what depends on the relation, but for the view "ours"

@@ -505,7 +505,7 @@ rotate_password(const char *target, char *password)
 		wh_disconnect(wh_connect(tenant, psprintf("Tenant \"%s\".", tenant->name)));
 	}
 	if (bridge != NULL)
-		wh_bridge_set_password(bridge, password);
+		wh_bridge_set_password(wh_bridge_to_change(target), password);
 	wh_wipe_secret(password);
 	wh_role_leave(&caller);
 

@@ -194,6 +194,7 @@ wh_run_reap(const WhRun *run)
 					 " The next refresh heals it.'"
 					 " WHERE CASE WHEN $1 IS NULL"
 					 " THEN r.template_name IS NULL"
+					 "   AND r.kind OPERATOR(pg_catalog.<>) 'sync'"
 					 "   AND r.table_name OPERATOR(pg_catalog.=) $5"
 					 " ELSE r.template_name OPERATOR(pg_catalog.=) $1"
 					 "   AND r.tenant_name OPERATOR(pg_catalog.=) $2 END"

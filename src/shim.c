@@ -83,7 +83,7 @@ wh_create_shim_views(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 
 	wh_become_owner(&caller);
-	bridge = wh_bridge(NameStr(*PG_GETARG_NAME(0)));
+	bridge = wh_bridge_to_change(NameStr(*PG_GETARG_NAME(0)));
 	plans = plan_shims(bridge, PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	find_problems(bridge, WH_BRIDGE_SHIM, bridge->local_schema, plans);
 	if (!dry_run)
@@ -127,7 +127,7 @@ wh_create_snapshot_mvs(PG_FUNCTION_ARGS)
 	schema = NameStr(*PG_GETARG_NAME(1));
 
 	wh_become_owner(&caller);
-	bridge = wh_bridge(NameStr(*PG_GETARG_NAME(0)));
+	bridge = wh_bridge_to_change(NameStr(*PG_GETARG_NAME(0)));
 	plans = plan_snapshots(bridge,
 						   PG_ARGISNULL(2) ? NIL : wh_bridge_names(PG_GETARG_ARRAYTYPE_P(2)),
 						   PG_ARGISNULL(3) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(3)));
@@ -159,23 +159,18 @@ wh_create_snapshot_mvs(PG_FUNCTION_ARGS)
 WhShim *
 wh_shim_of(const WhBridge *bridge, const char *source)
 {
-	ListCell   *lc;
+	WhBridgeRelation *relation =
+	wh_bridge_relation_over(wh_bridge_relations(bridge->server, WH_BRIDGE_SHIM), source);
+	WhShim	   *shim;
 
-	foreach(lc, wh_bridge_relations(bridge->server, WH_BRIDGE_SHIM))
-	{
-		WhBridgeRelation *relation = (WhBridgeRelation *) lfirst(lc);
-		WhShim	   *shim;
+	if (relation == NULL)
+		return NULL;
 
-		if (strcmp(relation->source, source) != 0)
-			continue;
-		shim = (WhShim *) palloc0(sizeof(WhShim));
-		shim->bridge = bridge;
-		shim->relation = relation;
+	shim = (WhShim *) palloc0(sizeof(WhShim));
+	shim->bridge = bridge;
+	shim->relation = relation;
 
-		return shim;
-	}
-
-	return NULL;
+	return shim;
 }
 
 Oid
@@ -257,6 +252,7 @@ static List *
 plan_snapshots(const WhBridge *bridge, const List *names, const char *suffix)
 {
 	List	   *tables = wh_bridge_tables(bridge);
+	List	   *shims = wh_bridge_relations(bridge->server, WH_BRIDGE_SHIM);
 	List	   *plans = NIL;
 	ListCell   *lc;
 
@@ -273,13 +269,13 @@ plan_snapshots(const WhBridge *bridge, const List *names, const char *suffix)
 	foreach(lc, tables)
 	{
 		const WhBridgeTable *table = (const WhBridgeTable *) lfirst(lc);
-		WhShim	   *shim;
+		const WhBridgeRelation *shim;
 		char	   *name;
 
 		if (names != NIL && !wh_bridge_names_have(names, table->name))
 			continue;
-		shim = wh_shim_of(bridge, table->name);
-		name = shim != NULL ? shim->relation->name : lower_case(table->name);
+		shim = wh_bridge_relation_over(shims, table->name);
+		name = shim != NULL ? shim->name : lower_case(table->name);
 		name += strspn(name, "_");
 		plans = lappend(plans, make_plan(table, psprintf("%s%s", name, suffix)));
 	}

@@ -348,7 +348,7 @@ find_tenant(const char *sql, const char *value)
 static WhTenant *
 read_tenant(HeapTuple tuple, TupleDesc desc)
 {
-	WhTenant   *tenant = (WhTenant *) palloc(sizeof(WhTenant));
+	WhTenant   *tenant = (WhTenant *) palloc0(sizeof(WhTenant));
 	bool		isnull;
 
 	tenant->name = wh_row_text(tuple, desc, "tenant_name");
