@@ -27,6 +27,7 @@
 #include "audit.h"
 #include "compat.h"
 #include "guc.h"
+#include "json.h"
 #include "matview.h"
 #include "names.h"
 #include "published.h"
@@ -97,7 +98,6 @@ static void drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers);
 static char *endpoint_json(const WhTenant *tenant);
 static char *leftovers_json(const WhTenant *tenant, bool dry_run,
 							const Leftovers *leftovers);
-static void append_json_array(StringInfo json, List *strings);
 
 /*
  * _wh.add_tenant(tenant, host, dbname, username, ...)
@@ -654,25 +654,10 @@ leftovers_json(const WhTenant *tenant, bool dry_run, const Leftovers *leftovers)
 	appendStringInfoString(&json, "{\"tenant\": ");
 	escape_json(&json, tenant->name);
 	appendStringInfo(&json, ", \"dry_run\": %s, \"dropped\": ", dry_run ? "true" : "false");
-	append_json_array(&json, leftovers->dropped);
+	wh_json_strings(&json, leftovers->dropped);
 	appendStringInfoString(&json, ", \"kept\": ");
-	append_json_array(&json, leftovers->kept);
+	wh_json_strings(&json, leftovers->kept);
 	appendStringInfo(&json, ", \"rows\": " INT64_FORMAT "}", leftovers->rows);
 
 	return json.data;
-}
-
-static void
-append_json_array(StringInfo json, List *strings)
-{
-	ListCell   *lc;
-
-	appendStringInfoChar(json, '[');
-	foreach(lc, strings)
-	{
-		if (lc != list_head(strings))
-			appendStringInfoString(json, ", ");
-		escape_json(json, (const char *) lfirst(lc));
-	}
-	appendStringInfoChar(json, ']');
 }
