@@ -39,7 +39,7 @@ typedef struct Patience
 
 static LOCKTAG key_tag(const char *ledger, const char *key);
 static bool try_tag(const LOCKTAG *tag);
-static char *relation_name(Oid relid);
+static char *holders_of(Oid relid);
 static void begin(Patience *patience, const char *what,
 				  const char *holders);
 static double elapsed_ms(const Patience *patience);
@@ -47,6 +47,7 @@ static bool try_all(List *relids);
 static bool is_waited_for(Oid relid);
 static bool pause_again(Patience *patience);
 static void pause_or_give_up(Patience *patience);
+static void give_up(const Patience *patience) pg_attribute_noreturn();
 
 /*
  * Try once for the object lock of a key; see lock.h.
@@ -84,9 +85,7 @@ wh_lock_relation(Oid relid, const char *what)
 {
 	Patience	patience;
 
-	begin(&patience, what,
-		  psprintf("relation = %s::regclass",
-				   quote_literal_cstr(relation_name(relid))));
+	begin(&patience, what, holders_of(relid));
 	while (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
 		pause_or_give_up(&patience);
 
@@ -114,6 +113,44 @@ wh_lock_relations(List *relids, double *ms)
 	*ms = elapsed_ms(&patience);
 
 	return locked;
+}
+
+/*
+ * Take what can be had of several relations; see lock.h.
+ */
+List *
+wh_lock_at_once(List *relids)
+{
+	Patience	patience;
+	List	   *missed = NIL;
+	ListCell   *lc;
+
+	begin(&patience, NULL, NULL);
+	while (!try_all(relids))
+	{
+		if (pause_again(&patience))
+			continue;
+		foreach(lc, relids)
+		{
+			if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessExclusiveLock))
+				missed = lappend_oid(missed, lfirst_oid(lc));
+		}
+		break;
+	}
+
+	return missed;
+}
+
+/*
+ * Say that a relation could not be locked; see lock.h.
+ */
+void
+wh_lock_missed(Oid relid, const char *what)
+{
+	Patience	patience;
+
+	begin(&patience, what, holders_of(relid));
+	give_up(&patience);
 }
 
 /*
@@ -177,11 +214,16 @@ try_tag(const LOCKTAG *tag)
 	return true;
 }
 
+/*
+ * Write the condition on pg_locks that finds who holds a relation.
+ */
 static char *
-relation_name(Oid relid)
+holders_of(Oid relid)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												  get_rel_name(relid));
+
+	return psprintf("relation = %s::regclass", quote_literal_cstr(name));
 }
 
 static void
@@ -275,9 +317,13 @@ pause_again(Patience *patience)
 static void
 pause_or_give_up(Patience *patience)
 {
-	if (pause_again(patience))
-		return;
+	if (!pause_again(patience))
+		give_up(patience);
+}
 
+static void
+give_up(const Patience *patience)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 			 errmsg("could not lock %s", patience->what),

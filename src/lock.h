@@ -31,6 +31,15 @@ extern double wh_lock_relation(Oid relid, const char *what);
 extern bool wh_lock_relations(List *relids, double *ms);
 
 /*
+ * The same for several relations, holding none while any is missing; but when
+ * lock_deadline has passed, those that are free at that moment are taken and
+ * the others returned.  The second one says of such a relation what
+ * wh_lock_relation() would have: 55P03.
+ */
+extern List *wh_lock_at_once(List *relids);
+extern void wh_lock_missed(Oid relid, const char *what) pg_attribute_noreturn();
+
+/*
  * Bound the locks that DDL takes by itself: lock_timeout is lock_deadline
  * until wh_lock_unbound() is given the level returned, or an error.
  */

@@ -2,43 +2,37 @@
  * unionview.c
  *		The views that people read, in either layout.
  *
- * What a view should show is viewtext's, the foreign table of the layout
- * expand viewtable's; this file brings views into being.  A view is written
- * only when its text or what it depends on has changed, replaced in place
- * where PostgreSQL can, and else made anew with all that people gave it
- * (kept).  Nothing is dropped by CASCADE.  All views of a template change
- * under one lock (wh_published_lock), and a view that people may be reading is
- * locked by trying, never by waiting.
+ * This file knows which views there are, and when they change: only when text
+ * or what they depend on has changed, all of a template under one lock
+ * (wh_published_lock), one tenant's trouble not the others'.  What a view
+ * should show is viewtext's, how one is made viewmake's, the foreign table of
+ * the layout expand viewtable's.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "catalog/namespace.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
-
-#include "budget.h"
 #include "kept.h"
 #include "lock.h"
-#include "names.h"
 #include "published.h"
 #include "run.h"
 #include "settings.h"
 #include "slice.h"
-#include "spi.h"
 #include "uniontable.h"
 #include "unionview.h"
+#include "viewmake.h"
 #include "viewtable.h"
 #include "viewtext.h"
 
-/* Which tenant's view wh_unionview_all() is at. */
+/* One of the views that wh_unionview_all() sees to. */
 typedef struct Member
 {
 	const WhTemplate *tmpl;
-	char	   *tenant;
-	char	   *schema;
+	const char *tenant;			/* or WH_PUBLIC_VIEW */
+	const char *schema;
+	bool		stale;			/* it has to change */
+	Oid			busy;			/* the view, when it could not be locked */
 } Member;
 
+static void lock_stale(const WhTemplate *tmpl, List *members);
 static bool update_tenant(const WhTemplate *tmpl, const char *tenant,
 						  const char *schema);
 static void update_member(WhRun *run, void *arg);
@@ -46,28 +40,13 @@ static bool update_table(const WhTemplate *tmpl);
 static void update_table_of(WhRun *run, void *arg);
 static bool contained(WhRun *run, void (*work) (WhRun *run, void *arg),
 					  void *arg);
-static List *members(const WhTemplate *tmpl);
-static Member *make_member(const WhTemplate *tmpl, char *tenant, char *schema);
+static List *members_of(const WhTemplate *tmpl);
+static Member *make_member(const WhTemplate *tmpl, const char *tenant,
+						   const char *schema);
 static bool ensure_table(const WhTemplate *tmpl);
 static TupleDesc table_columns(const WhTemplate *tmpl);
 static TupleDesc with_columns(TupleDesc columns, TupleDesc others);
 static List *views_on_table(const WhTemplate *tmpl);
-static bool is_current(const WhView *view);
-static bool shows(Oid view, Oid relid);
-static List *shown_by(Oid relid);
-static bool publish(const WhView *view);
-static void note(const WhView *view);
-static void create(const WhView *view);
-static bool recreate(const WhView *view, Oid relid, const WhKept *kept);
-static void rewrite(WhView *view, Oid relid);
-static void write_view(const WhView *view, const char *verb,
-					   const char *options);
-static bool take_out_of_public(const WhTemplate *tmpl, const char *tenant,
-							   Oid relid);
-static void drop_view(const WhPublished *row);
-static Oid	find_ours(const WhView *view);
-static Oid	published_relid(const WhTemplate *tmpl, const char *tenant);
-static char *what(const char *schema, const char *name);
 
 /*
  * Bring one tenant's view up to date; see unionview.h.
@@ -96,17 +75,17 @@ wh_unionview_public(const WhTemplate *tmpl)
 		if (row == NULL)
 			return false;
 		wh_published_lock(tmpl->name);
-		drop_view(row);
+		wh_view_drop(row);
 		return true;
 	}
 
 	changed = ensure_table(tmpl);
-	if (is_current(wh_view_of_all(tmpl, NULL)))
+	if (wh_view_is_current(wh_view_of_all(tmpl, NULL)))
 		return changed;
 
 	/* Whoever held the lock may have changed what there is to show. */
 	wh_published_lock(tmpl->name);
-	(void) publish(wh_view_of_all(tmpl, NULL));
+	(void) wh_view_publish(wh_view_of_all(tmpl, NULL));
 
 	return true;
 }
@@ -117,32 +96,32 @@ wh_unionview_public(const WhTemplate *tmpl)
 bool
 wh_unionview_all(const WhTemplate *tmpl)
 {
+	List	   *members;
 	bool		ok = true;
 	ListCell   *lc;
 
 	if (!update_table(tmpl))
 		return false;
 
-	foreach(lc, members(tmpl))
+	members = members_of(tmpl);
+	lock_stale(tmpl, members);
+	foreach(lc, members)
 	{
 		Member	   *member = (Member *) lfirst(lc);
+		bool		is_public = strcmp(member->tenant, WH_PUBLIC_VIEW) == 0;
 		WhRun		run = {0};
 
+		if (!member->stale)
+			continue;
 		run.template_name = tmpl->name;
-		run.tenant_name = member->tenant;
-		run.table_name = psprintf("%s.%s", member->schema, tmpl->name);
+		run.tenant_name = is_public ? NULL : member->tenant;
+		run.table_name = is_public ? tmpl->name
+			: psprintf("%s.%s", member->schema, tmpl->name);
 		ok &= contained(&run, update_member, member);
 	}
 
-	(void) wh_unionview_public(tmpl);
-
 	/* What only the views of before needed can go. */
-	if (tmpl->layout != WH_LAYOUT_EXPAND)
-		wh_viewtable_drop_unused(tmpl);
-	else
-		ok &= update_table(tmpl);
-
-	return ok;
+	return update_table(tmpl) && ok;
 }
 
 /*
@@ -155,12 +134,18 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 
 	wh_published_lock(tmpl->name);
 	if (tenant != NULL)
-		(void) take_out_of_public(tmpl, tenant->name,
-								  published_relid(tmpl, tenant->name));
+	{
+		Oid			relid = wh_view_relid(tmpl, tenant->name);
+
+		/* A public view may wait for its change of layout. */
+		if (wh_view_shows(wh_view_relid(tmpl, WH_PUBLIC_VIEW), relid))
+			(void) ensure_table(tmpl);
+		(void) wh_view_take_out_of_public(tmpl, tenant->name, relid);
+	}
 
 	/* The public view comes first: it depends on the others. */
 	foreach(lc, wh_published(tmpl->name, tenant ? tenant->name : NULL))
-		drop_view((const WhPublished *) lfirst(lc));
+		wh_view_drop((const WhPublished *) lfirst(lc));
 	if (tenant == NULL)
 		wh_viewtable_drop(tmpl);
 }
@@ -171,21 +156,66 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 void
 wh_unionview_let_go(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid)
 {
-	if (shows(published_relid(tmpl, tenant->name), relid))
+	if (wh_view_shows(wh_view_relid(tmpl, tenant->name), relid))
 		(void) wh_unionview_tenant(tmpl, tenant);
+}
+
+/*
+ * Find the views that have to change, and lock them at one moment: one that
+ * we hold while we wait for another would keep its readers as long.  Those
+ * that cannot be had are left for another time, and the others changed.
+ */
+static void
+lock_stale(const WhTemplate *tmpl, List *members)
+{
+	List	   *relids = NIL;
+	List	   *busy;
+	bool		first = false;
+	ListCell   *lc;
+
+	foreach(lc, members)
+	{
+		Member	   *member = (Member *) lfirst(lc);
+		Oid			relid = wh_view_relid(tmpl, member->tenant);
+
+		if (strcmp(member->tenant, WH_PUBLIC_VIEW) != 0)
+			member->stale = !wh_view_is_current(wh_view_of_tenant(tmpl, member->tenant,
+																  member->schema));
+		else
+			member->stale = first || !tmpl->public_view ||
+				!wh_view_is_current(wh_view_of_all(tmpl, NULL));
+
+		/* The public view may be to show a tenant's that is to come. */
+		first |= member->stale && !OidIsValid(relid);
+		if (member->stale && OidIsValid(relid))
+			relids = lappend_oid(relids, relid);
+	}
+	if (relids == NIL)
+		return;
+
+	wh_published_lock(tmpl->name);
+	busy = wh_lock_at_once(relids);
+	foreach(lc, members)
+	{
+		Member	   *member = (Member *) lfirst(lc);
+		Oid			relid = wh_view_relid(tmpl, member->tenant);
+
+		if (list_member_oid(busy, relid))
+			member->busy = relid;
+	}
 }
 
 static bool
 update_tenant(const WhTemplate *tmpl, const char *tenant, const char *schema)
 {
-	if (is_current(wh_view_of_tenant(tmpl, tenant, schema)))
+	if (wh_view_is_current(wh_view_of_tenant(tmpl, tenant, schema)))
 		return false;
 
 	/* Whoever held the lock may have changed what there is to show. */
 	wh_published_lock(tmpl->name);
 
 	/* The public view may have let go of it; see recreate(). */
-	if (publish(wh_view_of_tenant(tmpl, tenant, schema)))
+	if (wh_view_publish(wh_view_of_tenant(tmpl, tenant, schema)))
 		(void) wh_unionview_public(tmpl);
 
 	return true;
@@ -196,12 +226,20 @@ update_member(WhRun *run, void *arg)
 {
 	const Member *member = (const Member *) arg;
 
-	(void) update_tenant(member->tmpl, member->tenant, member->schema);
+	if (OidIsValid(member->busy))
+		wh_lock_missed(member->busy,
+					   wh_view_what(member->schema, member->tmpl->name));
+
+	if (strcmp(member->tenant, WH_PUBLIC_VIEW) == 0)
+		(void) wh_unionview_public(member->tmpl);
+	else
+		(void) update_tenant(member->tmpl, member->tenant, member->schema);
 	run->status = "loaded";
 }
 
 /*
- * Bring the foreign table up to date, contained.
+ * Bring the foreign table up to date, or drop one that the layout union has
+ * no use for, contained.
  */
 static bool
 update_table(const WhTemplate *tmpl)
@@ -217,7 +255,12 @@ update_table(const WhTemplate *tmpl)
 static void
 update_table_of(WhRun *run, void *arg)
 {
-	(void) ensure_table((const WhTemplate *) arg);
+	const WhTemplate *tmpl = (const WhTemplate *) arg;
+
+	if (tmpl->layout == WH_LAYOUT_EXPAND)
+		(void) ensure_table(tmpl);
+	else
+		wh_viewtable_drop_unused(tmpl);
 	run->status = "loaded";
 }
 
@@ -239,12 +282,12 @@ contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
 }
 
 /*
- * List the tenants that have slices or a view of the template.  The ledger is
- * asked, not the list of tenants: data of a tenant that was disabled, or is
- * no longer named by the template, stays readable.
+ * List the views that there are or should be, the public one last.  For the
+ * tenants the ledger is asked, not their list: data of one that was disabled,
+ * or is no longer named by the template, stays readable.
  */
 static List *
-members(const WhTemplate *tmpl)
+members_of(const WhTemplate *tmpl)
 {
 	List	   *members = NIL;
 	ListCell   *lc;
@@ -267,13 +310,14 @@ members(const WhTemplate *tmpl)
 												   tenant->schema));
 	}
 
-	return members;
+	return lappend(members, make_member(tmpl, WH_PUBLIC_VIEW,
+										wh_settings()->public_schema));
 }
 
 static Member *
-make_member(const WhTemplate *tmpl, char *tenant, char *schema)
+make_member(const WhTemplate *tmpl, const char *tenant, const char *schema)
 {
-	Member	   *member = (Member *) palloc(sizeof(Member));
+	Member	   *member = (Member *) palloc0(sizeof(Member));
 
 	member->tmpl = tmpl;
 	member->tenant = tenant;
@@ -292,8 +336,10 @@ static bool
 ensure_table(const WhTemplate *tmpl)
 {
 	List	   *views;
+	List	   *options = NIL;	/* of theirs, in the same order */
 	List	   *arms;
 	ListCell   *lc;
+	ListCell   *lo;
 	int			nestlevel;
 
 	if (tmpl->layout != WH_LAYOUT_EXPAND ||
@@ -310,18 +356,22 @@ ensure_table(const WhTemplate *tmpl)
 	foreach(lc, views)
 	{
 		WhView	   *view = (WhView *) lfirst(lc);
+		Oid			relid = wh_view_relid(tmpl, view->tenant);
 
+		/* What shows no table cannot have every option of one that does. */
+		options = lappend(options, wh_kept(relid, view->columns)->view_options);
 		view->arms = NIL;
-		rewrite(view, published_relid(tmpl, view->tenant));
+		wh_view_rewrite(view, relid, NULL);
 	}
 	wh_viewtable_make(tmpl, table_columns(tmpl));
 	arms = wh_view_of_all(tmpl, NULL)->arms;
-	foreach(lc, views)
+	forboth(lc, views, lo, options)
 	{
 		WhView	   *view = (WhView *) lfirst(lc);
 
 		view->arms = arms;
-		rewrite(view, published_relid(tmpl, view->tenant));
+		wh_view_rewrite(view, wh_view_relid(tmpl, view->tenant),
+						(const char *) lfirst(lo));
 	}
 	wh_lock_unbound(nestlevel);
 
@@ -393,7 +443,7 @@ views_on_table(const WhTemplate *tmpl)
 	{
 		const WhPublished *row = (const WhPublished *) lfirst(lc);
 
-		if (!shows(wh_published_relid(row), table))
+		if (!wh_view_shows(wh_published_relid(row), table))
 			continue;
 		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) == 0)
 			of_all = wh_view_of_all(tmpl, NULL);
@@ -403,294 +453,4 @@ views_on_table(const WhTemplate *tmpl)
 	}
 
 	return of_all == NULL ? views : lappend(views, of_all);
-}
-
-/*
- * Is the view there, with this text, over these very relations?  The text
- * alone cannot tell a relation from another that took its name.
- */
-static bool
-is_current(const WhView *view)
-{
-	const WhPublished *row = wh_published_find(view->tmpl->name, view->tenant);
-	Oid			relid = row ? wh_published_relid(row) : InvalidOid;
-	List	   *wanted = NIL;
-	ListCell   *lc;
-
-	if (!OidIsValid(relid) ||
-		strcmp(row->view_schema, view->schema) != 0 ||
-		strcmp(row->definition, view->definition) != 0)
-		return false;
-
-	foreach(lc, view->arms)
-		wanted = lappend_oid(wanted, ((const WhViewArm *) lfirst(lc))->relid);
-	list_sort(wanted, list_oid_cmp);
-
-	return equal(wanted, shown_by(relid));
-}
-
-/*
- * Does the view show that very relation?
- */
-static bool
-shows(Oid view, Oid relid)
-{
-	return OidIsValid(view) && list_member_oid(shown_by(view), relid);
-}
-
-/*
- * List the relations that a view shows, by OID.
- */
-static List *
-shown_by(Oid relid)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	WhArg		arg = wh_int8(relid);
-	List	   *shown = NIL;
-	uint64		rows;
-
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT,
-				  "SELECT DISTINCT d.refobjid::pg_catalog.int8"
-				  " FROM pg_catalog.pg_rewrite r"
-				  " JOIN pg_catalog.pg_depend d ON d.objid = r.oid"
-				  " AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
-				  " WHERE r.ev_class = $1::pg_catalog.oid"
-				  " AND r.rulename = '_RETURN'"
-				  " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-				  " AND d.refobjid <> r.ev_class ORDER BY 1",
-				  &arg, 1);
-
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-		shown = lappend_oid(shown, (Oid) wh_col_int8(row, 1, 0));
-	SPI_finish();
-
-	return shown;
-}
-
-/*
- * Bring the view into being as described, and note it.  The caller holds the
- * template's lock.  True when the public view had to let go of it.
- */
-static bool
-publish(const WhView *view)
-{
-	int			nestlevel = wh_lock_bound();
-	Oid			relid = find_ours(view);
-	bool		let_go = false;
-
-	if (view->tmpl->layout == WH_LAYOUT_UNION)
-		wh_check_union_view(view->tmpl, view->tenant, view->schema);
-
-	if (!OidIsValid(relid))
-		create(view);
-	else
-	{
-		const WhKept *kept;
-
-		(void) wh_lock_relation(relid, what(view->schema, view->tmpl->name));
-		kept = wh_kept(relid, view->columns);
-		if (wh_columns_extend(wh_columns_of(relid), view->columns))
-			write_view(view, "CREATE OR REPLACE VIEW", kept->view_options);
-		else
-			let_go = recreate(view, relid, kept);
-	}
-	note(view);
-	wh_lock_unbound(nestlevel);
-
-	return let_go;
-}
-
-/*
- * Note that the view is ours and what it shows.
- */
-static void
-note(const WhView *view)
-{
-	WhPublished row;
-
-	row.template_name = view->tmpl->name;
-	row.tenant_name = unconstify(char *, view->tenant);
-	row.view_schema = unconstify(char *, view->schema);
-	row.view_name = view->tmpl->name;
-	row.definition = view->definition;
-	wh_published_put(&row);
-}
-
-/*
- * Make a view for the first time; what it is given here is people's to change
- * later.
- */
-static void
-create(const WhView *view)
-{
-	const char *name = quote_qualified_identifier(view->schema,
-												  view->tmpl->name);
-	char	   *comment;
-
-	if (strcmp(view->tenant, WH_PUBLIC_VIEW) == 0)
-		comment = psprintf("Template \"%s\" of all tenants; kept by pg_warehouse",
-						   view->tmpl->name);
-	else
-		comment = psprintf("Template \"%s\" of tenant \"%s\", all loaded slices; kept by pg_warehouse",
-						   view->tmpl->name, view->tenant);
-
-	write_view(view, "CREATE VIEW", NULL);
-	wh_ddl(psprintf("GRANT SELECT ON TABLE %s TO %s", name,
-					quote_identifier(wh_settings()->reader_role)));
-	wh_ddl(psprintf("COMMENT ON VIEW %s IS %s", name,
-					quote_literal_cstr(comment)));
-}
-
-/*
- * Make a view anew whose columns changed beyond what PostgreSQL replaces.
- * The public view, where it shows a tenant's, lets go of it meanwhile, and
- * keeps its identity and whatever depends on it unless its own columns change
- * too.
- */
-static bool
-recreate(const WhView *view, Oid relid, const WhKept *kept)
-{
-	Oid			public = published_relid(view->tmpl, WH_PUBLIC_VIEW);
-	bool		let_go;
-
-	wh_kept_check_dependents(relid, public,
-							 what(view->schema, view->tmpl->name));
-
-	let_go = take_out_of_public(view->tmpl, view->tenant, relid);
-	wh_ddl(psprintf("DROP VIEW %s RESTRICT",
-					quote_qualified_identifier(view->schema,
-											   view->tmpl->name)));
-	write_view(view, "CREATE VIEW", kept->view_options);
-	wh_kept_restore(kept,
-					get_relname_relid(view->tmpl->name,
-									  get_namespace_oid(view->schema, false)));
-
-	return let_go;
-}
-
-/*
- * Write a view that is there over view->arms, with the columns that it has,
- * and note that.
- */
-static void
-rewrite(WhView *view, Oid relid)
-{
-	(void) wh_lock_relation(relid, what(view->schema, view->tmpl->name));
-	view->columns = wh_columns_of(relid);
-	view->definition = wh_view_select(view);
-	write_view(view, "CREATE OR REPLACE VIEW",
-			   wh_kept(relid, view->columns)->view_options);
-	note(view);
-}
-
-static void
-write_view(const WhView *view, const char *verb, const char *options)
-{
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "%s %s", verb,
-					 quote_qualified_identifier(view->schema,
-												view->tmpl->name));
-	if (options != NULL)
-		appendStringInfo(&sql, " WITH (%s)", options);
-	appendStringInfo(&sql, " AS\n%s", view->definition);
-	wh_ddl(sql.data);
-}
-
-/*
- * Rewrite the public view without a tenant whose view it shows; false when it
- * does not.
- */
-static bool
-take_out_of_public(const WhTemplate *tmpl, const char *tenant, Oid relid)
-{
-	Oid			public = published_relid(tmpl, WH_PUBLIC_VIEW);
-	int			nestlevel;
-
-	if (!shows(public, relid))
-		return false;
-
-	(void) ensure_table(tmpl);
-	nestlevel = wh_lock_bound();
-	rewrite(wh_view_of_all(tmpl, tenant), public);
-	wh_lock_unbound(nestlevel);
-
-	return true;
-}
-
-/*
- * Drop a view of ours and forget it; 2BP01 when people built on it.
- */
-static void
-drop_view(const WhPublished *row)
-{
-	Oid			relid = wh_published_relid(row);
-
-	if (OidIsValid(relid))
-	{
-		char	   *name = what(row->view_schema, row->view_name);
-		int			nestlevel = wh_lock_bound();
-
-		(void) wh_lock_relation(relid, name);
-		wh_kept_check_dependents(relid, InvalidOid, name);
-		wh_ddl(psprintf("DROP VIEW %s RESTRICT",
-						quote_qualified_identifier(row->view_schema,
-												   row->view_name)));
-		wh_lock_unbound(nestlevel);
-	}
-	wh_published_forget(row->template_name, row->tenant_name);
-}
-
-/*
- * Find the view at its place: InvalidOid when the place is free, 42710 when
- * something else has it.
- */
-static Oid
-find_ours(const WhView *view)
-{
-	const char *name = view->tmpl->name;
-	Oid			relid = get_relname_relid(name,
-										  get_namespace_oid(view->schema,
-															false));
-	WhPublished place = {0};
-
-	if (!OidIsValid(relid) ||
-		relid == published_relid(view->tmpl, view->tenant))
-		return relid;
-
-	/* Its row can be newer than this transaction's only snapshot. */
-	place.view_schema = unconstify(char *, view->schema);
-	place.view_name = view->tmpl->name;
-	if (IsolationUsesXactSnapshot() && OidIsValid(wh_published_relid(&place)))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access to %s",
-						what(view->schema, name)),
-				 errdetail("It was created after this transaction began."),
-				 errhint("Run it again in a new transaction.")));
-
-	ereport(ERROR,
-			(errcode(ERRCODE_DUPLICATE_OBJECT),
-			 errmsg("relation \"%s.%s\" already exists and is not a view of this warehouse",
-					view->schema, name),
-			 errhint("Move it out of the way: %s",
-					 wh_rename_aside(view->schema, name))));
-}
-
-static Oid
-published_relid(const WhTemplate *tmpl, const char *tenant)
-{
-	const WhPublished *row = wh_published_find(tmpl->name, tenant);
-
-	return row ? wh_published_relid(row) : InvalidOid;
-}
-
-static char *
-what(const char *schema, const char *name)
-{
-	return psprintf("view \"%s.%s\"", schema, name);
 }
