@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "utils/lsyscache.h"
+
 #include "kept.h"
 #include "lock.h"
 #include "published.h"
@@ -33,6 +35,7 @@ typedef struct Member
 	Oid			busy;			/* the view, when it could not be locked */
 } Member;
 
+static List *views_naming(const WhTemplate *tmpl, const WhTenant *tenant);
 static void lock_stale(const WhTemplate *tmpl, List *members);
 static bool update_tenant(const WhTemplate *tmpl, const char *tenant,
 						  const char *schema);
@@ -151,6 +154,76 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 		wh_view_drop((const WhPublished *) lfirst(lc));
 	if (tenant == NULL)
 		wh_viewtable_drop(tmpl);
+}
+
+/*
+ * Lock views before a tenant is renamed; see unionview.h.
+ */
+void
+wh_unionview_lock(List *templates, const WhTenant *tenant)
+{
+	List	   *relids = NIL;
+	List	   *busy;
+	ListCell   *lc;
+
+	foreach(lc, templates)
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+
+		wh_published_lock(tmpl->name);
+		relids = list_concat(relids, views_naming(tmpl, tenant));
+	}
+
+	busy = wh_lock_at_once(relids);
+	if (busy != NIL)
+	{
+		Oid			relid = linitial_oid(busy);
+
+		wh_lock_missed(relid,
+					   wh_view_what(get_namespace_name(get_rel_namespace(relid)),
+									get_rel_name(relid)));
+	}
+}
+
+/*
+ * Write views anew after a tenant was renamed; see unionview.h.
+ */
+void
+wh_unionview_renamed(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	int			nestlevel = wh_lock_bound();
+	ListCell   *lc;
+
+	if (!OidIsValid(wh_viewtable_relid(tmpl)))
+		(void) ensure_table(tmpl);
+	foreach(lc, views_naming(tmpl, tenant))
+	{
+		Oid			relid = lfirst_oid(lc);
+		WhView	   *view = relid == wh_view_relid(tmpl, WH_PUBLIC_VIEW)
+		? wh_view_of_all(tmpl, NULL)
+		: wh_view_of_tenant(tmpl, tenant->name, tenant->schema);
+
+		wh_view_rewrite(view, relid,
+						wh_kept(relid, view->columns)->view_options);
+	}
+	wh_lock_unbound(nestlevel);
+}
+
+/*
+ * List the views whose text names the tenant: its own, and the public one
+ * where that shows it.
+ */
+static List *
+views_naming(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	Oid			own = wh_view_relid(tmpl, tenant->name);
+	Oid			public = wh_view_relid(tmpl, WH_PUBLIC_VIEW);
+
+	if (!OidIsValid(own))
+		return NIL;
+
+	return wh_view_shows(public, own) ? list_make2_oid(own, public)
+		: list_make1_oid(own);
 }
 
 /*
