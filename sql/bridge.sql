@@ -341,7 +341,7 @@ SELECT _wh.create_bridge('few', :'socket', 'wh_odkx', 'odkx_readonly', :port, 'n
 -- 500 tables.
 \c wh_odkx
 CREATE SCHEMA many;
-DO $$ BEGIN FOR i IN 1..500 LOOP EXECUTE format('CREATE TABLE many."T_%s" (id integer, v text)', i); END LOOP; END $$;
+DO $$ BEGIN FOR i IN 1..500 LOOP EXECUTE format('CREATE TABLE many."T_%s" (id integer, v integer)', i); END LOOP; END $$;
 GRANT USAGE ON SCHEMA many TO odkx_readonly;
 GRANT SELECT ON ALL TABLES IN SCHEMA many TO odkx_readonly;
 \c :warehouse
