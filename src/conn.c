@@ -45,6 +45,9 @@
 /* What a tenant may send in answer to anything but COPY. */
 #define MAX_ANSWER_BYTES ((int64) 64 * 1024 * 1024)
 
+/* Where the socket is in the events that are kept. */
+#define SOCKET_EVENT 0
+
 struct WhConn
 {
 	PGconn	   *pg;				/* NULL once closed */
@@ -54,7 +57,10 @@ struct WhConn
 	WhRemote	remote;
 	TimestampTz progress_at;	/* when the tenant last sent a byte */
 	TimestampTz run_deadline;	/* DT_NOEND: none */
-	int64		bytes_mark;		/* received when the last message was whole */
+	WaitEventSet *events;		/* kept for a socket that will not change, or
+								 * NULL */
+	int			waits;			/* in a row, for one message */
+	int64		bytes_mark;		/* received after the first of them */
 	WhSession	session;
 	MemoryContextCallback on_reset;
 };
@@ -80,8 +86,10 @@ static void announce(Listener *listener, const char *step);
 static void announce_status(Listener *listener, const PGconn *pg);
 static void check_credentials(const WhConn *conn, const WhTenant *tenant);
 static uint32 tenant_wait_event(void);
+static void keep_events(WhConn *conn);
 static bool wait_for_socket(const WhConn *conn, int events,
 							TimestampTz deadline);
+static int	wait_once(const WhConn *conn, int events, long timeout);
 static void await_bytes(WhConn *conn, int64 max_bytes);
 static void raise_deadline(const WhConn *conn) pg_attribute_noreturn();
 static int64 bytes_received(const WhConn *conn);
@@ -248,7 +256,7 @@ PGresult *
 wh_conn_result(WhConn *conn)
 {
 	conn->progress_at = GetCurrentTimestamp();
-	conn->bytes_mark = bytes_received(conn);
+	conn->waits = 0;
 
 	while (!conn->broken && (PQflush(conn->pg) > 0 || PQisBusy(conn->pg)))
 		await_bytes(conn, MAX_ANSWER_BYTES);
@@ -277,20 +285,16 @@ int
 wh_conn_copy_data(WhConn *conn, char **buffer, int64 max_row_bytes)
 {
 	int			len;
-	bool		waited = false;
 
+	conn->waits = 0;
 	while ((len = PQgetCopyData(conn->pg, buffer, true)) == 0)
 	{
 		if (conn->broken)
 			wh_remote_error(conn, NULL);
 
 		/* Nothing but the message in flight can be in libpq's buffer now. */
-		if (!waited)
-		{
+		if (conn->waits == 0)
 			conn->progress_at = GetCurrentTimestamp();
-			conn->bytes_mark = bytes_received(conn);
-			waited = true;
-		}
 		await_bytes(conn, max_row_bytes);
 	}
 	if (len < -1)
@@ -395,6 +399,7 @@ open_conn(const WhTenant *tenant, const char *subject, Listener *listener)
 	}
 
 	check_credentials(conn, tenant);
+	keep_events(conn);
 
 	return conn;
 }
@@ -429,6 +434,9 @@ close_conn(void *arg)
 static void
 drop_socket(WhConn *conn)
 {
+	if (conn->events != NULL)
+		FreeWaitEventSet(conn->events);
+	conn->events = NULL;
 	if (conn->pg == NULL)
 		return;
 	if (PQsocket(conn->pg) >= 0)
@@ -554,6 +562,25 @@ tenant_wait_event(void)
 }
 
 /*
+ * Keep what is waited for, once the socket is there to stay: making it anew
+ * for each wait would cost several times the wait and the read.
+ */
+static void
+keep_events(WhConn *conn)
+{
+	MemoryContext context = MemoryContextSwitchTo(GetMemoryChunkContext(conn));
+
+	conn->events = wh_create_wait_event_set(3);
+	(void) AddWaitEventToSet(conn->events, WL_SOCKET_READABLE,
+							 PQsocket(conn->pg), NULL, NULL);
+	(void) AddWaitEventToSet(conn->events, WL_LATCH_SET, PGINVALID_SOCKET,
+							 MyLatch, NULL);
+	(void) AddWaitEventToSet(conn->events, WL_EXIT_ON_PM_DEATH,
+							 PGINVALID_SOCKET, NULL, NULL);
+	MemoryContextSwitchTo(context);
+}
+
+/*
  * Wait until the socket is ready; false at the deadline.  Throws on cancel
  * and termination.
  */
@@ -568,16 +595,31 @@ wait_for_socket(const WhConn *conn, int events, TimestampTz deadline)
 
 		if (left <= 0)
 			return false;
-		ready = WaitLatchOrSocket(MyLatch,
-								  WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
-								  WL_TIMEOUT | events,
-								  PQsocket(conn->pg), left, tenant_wait_event());
+		ready = wait_once(conn, events, left);
 		if (ready & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ready & events)
 			return true;
 	}
+}
+
+static int
+wait_once(const WhConn *conn, int events, long timeout)
+{
+	WaitEvent	occurred;
+
+	if (conn->events == NULL)
+		return WaitLatchOrSocket(MyLatch,
+								 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
+								 WL_TIMEOUT | events,
+								 PQsocket(conn->pg), timeout,
+								 tenant_wait_event());
+
+	ModifyWaitEvent(conn->events, SOCKET_EVENT, events, NULL);
+
+	return WaitEventSetWait(conn->events, timeout, &occurred, 1,
+							tenant_wait_event()) == 0 ? 0 : occurred.events;
 }
 
 /*
@@ -612,6 +654,11 @@ await_bytes(WhConn *conn, int64 max_bytes)
 		return;
 	}
 
+	/* What fits into one read, as most does, need not be counted. */
+	if (conn->waits++ == 0)
+		return;
+	if (conn->waits == 2)
+		conn->bytes_mark = bytes_received(conn);
 	if (bytes_received(conn) - conn->bytes_mark > max_bytes)
 	{
 		wh_remote_failed_mark();

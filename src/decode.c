@@ -24,7 +24,9 @@
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -34,6 +36,12 @@
 #define SIGNATURE "PGCOPY\n\377\r\n"	/* and its closing NUL */
 #define SIGNATURE_BYTES 11
 #define HEADER_BYTES (SIGNATURE_BYTES + 4 + 4)
+
+/*
+ * What comparing a usual row takes, kept: the first touch of memory that was
+ * given back costs more than the comparison.
+ */
+#define SCRATCH_BYTES (32 * 1024)
 
 /* How a column's fields become Datums. */
 typedef enum Kind
@@ -73,6 +81,11 @@ typedef struct Column
 	FmgrInfo	function;		/* receive or input */
 	Oid			ioparam;
 	int32		typmod;
+	Kind		stored;			/* how a stored value is compared: its length
+								 * or precision was applied */
+	FmgrInfo	send;			/* for KIND_BINARY */
+	bool		byval;
+	int16		typlen;
 } Column;
 
 struct WhDecoder
@@ -88,15 +101,17 @@ struct WhDecoder
 	int			column;			/* at work on, for errors; -1: none */
 	char	   *cursor;			/* what is fed and not decoded yet */
 	char	   *end;
+	MemoryContext scratch;		/* of comparing one row */
 	StringInfoData carry;		/* the beginning of a row that is not whole */
 };
 
-static Kind kind_of(Oid typid, int32 typmod);
+static Kind kind_of(Oid typid);
 static bool has_portable_binary(Oid typid);
 static bool take_header(WhDecoder *decoder);
 static bool whole_row(const WhDecoder *decoder, char **row_end);
 static void keep_rest(WhDecoder *decoder);
 static bool decode_plain(Kind kind, const char *data, int len, Datum *value);
+static bool is_stored(WhDecoder *decoder, Datum stored, char *data, int len);
 static Datum decode_field(WhDecoder *decoder, char *data, int len);
 static char *checked_text(char *data, int len);
 static void explain(void *arg);
@@ -120,6 +135,9 @@ wh_decoder(TupleDesc columns, const char *subject, int64 max_field_bytes,
 	decoder->max_row_bytes = max_row_bytes;
 	decoder->column = -1;
 	initStringInfo(&decoder->carry);
+	decoder->scratch = AllocSetContextCreate(CurrentMemoryContext,
+											 "pg_warehouse compare", 0,
+											 SCRATCH_BYTES, ALLOCSET_DEFAULT_MAXSIZE);
 
 	decoder->ncolumns = columns->natts;
 	decoder->columns = (Column *) palloc0(sizeof(Column) * columns->natts);
@@ -131,11 +149,23 @@ wh_decoder(TupleDesc columns, const char *subject, int64 max_field_bytes,
 
 		column->name = NameStr(att->attname);
 		column->typmod = att->atttypmod;
-		column->kind = kind_of(att->atttypid, att->atttypmod);
+		column->byval = att->attbyval;
+		column->typlen = att->attlen;
+		column->stored = column->kind = kind_of(att->atttypid);
 		if (column->kind == KIND_TEXT)
 			getTypeInputInfo(att->atttypid, &function, &column->ioparam);
 		else
+		{
+			bool		varlena;
+
+			getTypeBinaryOutputInfo(att->atttypid, &function, &varlena);
+			fmgr_info(function, &column->send);
 			getTypeBinaryInputInfo(att->atttypid, &function, &column->ioparam);
+
+			/* A length or precision is the receive function's to apply. */
+			if (att->atttypmod >= 0)
+				column->kind = KIND_BINARY;
+		}
 		fmgr_info(function, &column->function);
 	}
 
@@ -229,6 +259,48 @@ wh_decoder_next(WhDecoder *decoder, Datum *values, bool *isnull)
 	return true;
 }
 
+/*
+ * Step over a row that is stored; see decode.h.
+ */
+bool
+wh_decoder_skip(WhDecoder *decoder, TupleTableSlot *stored)
+{
+	ErrorContextCallback context = {error_context_stack, explain, decoder};
+	MemoryContext caller;
+	char	   *row_end;
+	char	   *at;
+	bool		equal = true;
+
+	if (!take_header(decoder) || !whole_row(decoder, &row_end) ||
+		(int16) get_int16(decoder->cursor) == -1)
+		return false;
+
+	at = decoder->cursor + sizeof(int16);
+	caller = MemoryContextSwitchTo(decoder->scratch);
+	error_context_stack = &context;
+	for (int i = 0; equal && i < decoder->ncolumns; i++)
+	{
+		int32		len = (int32) get_int32(at);
+
+		at += sizeof(int32);
+		decoder->column = i;
+		equal = stored->tts_isnull[i] == (len < 0) &&
+			(len < 0 || is_stored(decoder, stored->tts_values[i], at, len));
+		at += Max(len, 0);
+	}
+	error_context_stack = context.previous;
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(decoder->scratch);
+	decoder->column = -1;
+	if (!equal)
+		return false;
+
+	decoder->rows++;
+	decoder->cursor = row_end;
+
+	return true;
+}
+
 bool
 wh_decoder_at_end(const WhDecoder *decoder)
 {
@@ -236,16 +308,13 @@ wh_decoder_at_end(const WhDecoder *decoder)
 }
 
 /*
- * Choose how a type is decoded: here where that was measured to be faster.  A
- * length or precision is the receive function's to apply.
+ * Choose how a type is decoded: here where that was measured to be faster.
  */
 static Kind
-kind_of(Oid typid, int32 typmod)
+kind_of(Oid typid)
 {
 	if (!has_portable_binary(typid))
 		return KIND_TEXT;
-	if (typmod >= 0)
-		return KIND_BINARY;
 
 	switch (typid)
 	{
@@ -473,6 +542,40 @@ decode_plain(Kind kind, const char *data, int len, Datum *value)
 			return true;
 		default:
 			return false;
+	}
+}
+
+/*
+ * Is a field what is stored?  Its bytes are compared with those that the stored
+ * value would be sent as, which is no less than the receive function undone;
+ * an output function need not be that, so text is read first.
+ */
+static bool
+is_stored(WhDecoder *decoder, Datum stored, char *data, int len)
+{
+	Column	   *column = &decoder->columns[decoder->column];
+	Datum		value;
+	bytea	   *sent;
+
+	switch (column->stored)
+	{
+		case KIND_TEXT:
+			return datum_image_eq(decode_field(decoder, data, len), stored,
+								  column->byval, column->typlen);
+		case KIND_BINARY:
+			sent = SendFunctionCall(&column->send, stored);
+			return (int) (VARSIZE(sent) - VARHDRSZ) == len &&
+				memcmp(VARDATA(sent), data, len) == 0;
+		case KIND_UUID:
+			return len == UUID_LEN &&
+				memcmp(DatumGetUUIDP(stored), data, UUID_LEN) == 0;
+		case KIND_STRING:
+			sent = DatumGetByteaPP(stored);
+			return (int) VARSIZE_ANY_EXHDR(sent) == len &&
+				memcmp(VARDATA_ANY(sent), data, len) == 0;
+		default:
+			return decode_plain(column->stored, data, len, &value) &&
+				value == stored;
 	}
 }
 

@@ -7,6 +7,7 @@
 #define WH_DECODE_H
 
 #include "access/tupdesc.h"
+#include "executor/tuptable.h"
 
 typedef struct WhDecoder WhDecoder;
 
@@ -36,6 +37,13 @@ extern void wh_decoder_feed(WhDecoder *decoder, char *data, int len);
  * left.  The session's client encoding must be the database's.
  */
 extern bool wh_decoder_next(WhDecoder *decoder, Datum *values, bool *isnull);
+
+/*
+ * Step over the next row if each of its fields is what the slot, deformed and
+ * of the decoder's columns, has stored; else take nothing and return false.  A
+ * row that is stored is not made a second time to find that out.
+ */
+extern bool wh_decoder_skip(WhDecoder *decoder, TupleTableSlot *stored);
 
 /* Has the stream's own end mark been seen, with nothing after it? */
 extern bool wh_decoder_at_end(const WhDecoder *decoder);

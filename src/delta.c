@@ -194,6 +194,26 @@ wh_delta_row(WhDelta *delta, Datum *values, bool *isnull)
 }
 
 /*
+ * Show the stored row that is met next; see delta.h.
+ */
+TupleTableSlot *
+wh_delta_next(WhDelta *delta)
+{
+	if (delta->stored == NULL)
+		return NULL;
+	slot_getallattrs(delta->slot);
+
+	return delta->slot;
+}
+
+void
+wh_delta_met(WhDelta *delta)
+{
+	delta->counts.unchanged++;
+	advance(delta);
+}
+
+/*
  * Go through the stored rows that are left; see delta.h.
  */
 bool

@@ -5,6 +5,7 @@
 #ifndef WH_DELTA_H
 #define WH_DELTA_H
 
+#include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
@@ -36,6 +37,13 @@ extern WhDelta *wh_delta_begin(Relation rel, int64 many);
 
 /* Take one row that arrived; it is copied where it is kept. */
 extern void wh_delta_row(WhDelta *delta, Datum *values, bool *isnull);
+
+/*
+ * The stored row that the next one meets, deformed; NULL: none is left.  If
+ * the next one is the same, wh_delta_met() does what wh_delta_row() would.
+ */
+extern TupleTableSlot *wh_delta_next(WhDelta *delta);
+extern void wh_delta_met(WhDelta *delta);
 
 /*
  * Go through the stored rows that are left after the last row has arrived;

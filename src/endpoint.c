@@ -68,7 +68,7 @@ wh_endpoint_connect(const WhTenant *tenant, const char *address)
 	add_param(&params, "port", port);
 	add_param(&params, "dbname", tenant->dbname);
 	add_param(&params, "user", tenant->username);
-	add_param(&params, "passfile", "/dev/null");
+	add_param(&params, "passfile", "/dev/null/none");
 	add_param(&params, "gssencmode", "disable");
 	add_param(&params, "sslmode", tenant->sslmode);
 	if (tenant->sslrootcert != NULL)

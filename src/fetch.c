@@ -36,9 +36,13 @@
 #include "session.h"
 #include "settings.h"
 
-/* The batch context is reset after so many rows or bytes. */
+/*
+ * The batch context is reset after so many rows or bytes, which usually fit
+ * into what it keeps: the first touch of memory that was given back is dear.
+ */
 #define BATCH_ROWS 1000
-#define BATCH_BYTES (1024 * 1024)
+#define BATCH_BYTES (128 * 1024)
+#define BATCH_KEPT (256 * 1024)
 
 /*
  * libpq buffers a row until it is whole, so this bounds what a tenant can make
@@ -53,8 +57,7 @@ typedef struct Fetch
 	const WhTenant *tenant;
 	const WhPeriod *period;
 	const char *subject;
-	WhRowSink	sink;
-	void	   *arg;
+	const WhRowSink *sink;
 	int			time_attnum;	/* 0: rows are not checked against the period */
 	Oid			time_type;
 	WhSpan		span;			/* bounds in the time column's own type */
@@ -94,9 +97,11 @@ static void set_time_check(Fetch *fetch);
 static void begin_copy(WhConn *conn, const char *sql, int ncolumns);
 static void receive(Fetch *fetch, WhConn *conn, WhDecoder *decoder);
 static void take_message(Fetch *fetch, WhDecoder *decoder, char *data, int len);
-static void take_row(Fetch *fetch);
-static bool in_period(const Fetch *fetch);
-static void raise_outside(const Fetch *fetch) pg_attribute_noreturn();
+static bool take_next(Fetch *fetch, WhDecoder *decoder);
+static void check_row(Fetch *fetch, const Datum *values, const bool *isnull);
+static bool in_period(const Fetch *fetch, const Datum *values,
+					  const bool *isnull);
+static void raise_outside(const Fetch *fetch, const bool *isnull) pg_attribute_noreturn();
 static void raise_over_cap(const Fetch *fetch, const char *what, int64 cap,
 						   const char *option) pg_attribute_noreturn();
 static void end_copy(const Fetch *fetch, WhConn *conn,
@@ -119,6 +124,7 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
 	WhPeriod	period;
 	WhFetched	fetched;
 	Store		store;
+	WhRowSink	sink = {.row = store_row,.arg = &store};
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -135,7 +141,7 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
 	period = period_of_call(tmpl, whole, day);
 	check_column_list(tmpl, tenant, store.desc, whole, day);
 
-	wh_fetch(tmpl, tenant, &period, store_row, &store, &fetched);
+	wh_fetch(tmpl, tenant, &period, &sink, &fetched);
 	wh_role_leave(&save);
 
 	return (Datum) 0;
@@ -146,7 +152,7 @@ wh_fetch_rows(PG_FUNCTION_ARGS)
  */
 void
 wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
-		 WhRowSink sink, void *arg, WhFetched *fetched)
+		 const WhRowSink *sink, WhFetched *fetched)
 {
 	Fetch		state = {0};
 
@@ -154,7 +160,6 @@ wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
 	state.tenant = tenant;
 	state.period = period;
 	state.sink = sink;
-	state.arg = arg;
 	run(&state, fetched);
 }
 
@@ -287,8 +292,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	fetch->values = (Datum *) palloc(sizeof(Datum) * columns->natts);
 	fetch->isnull = (bool *) palloc(sizeof(bool) * columns->natts);
 	fetch->batch = AllocSetContextCreate(CurrentMemoryContext,
-										 "pg_warehouse batch",
-										 ALLOCSET_DEFAULT_SIZES);
+										 "pg_warehouse batch", 0, BATCH_KEPT,
+										 ALLOCSET_DEFAULT_MAXSIZE);
 	set_time_check(fetch);
 	decoder = wh_decoder(columns, fetch->subject, field_cap,
 						 Max(field_cap, MIN_ROW_CAP));
@@ -512,10 +517,8 @@ take_message(Fetch *fetch, WhDecoder *decoder, char *data, int len)
 
 	fetch->batch_bytes += len;
 	wh_decoder_feed(decoder, data, len);
-	while (wh_decoder_next(decoder, fetch->values, fetch->isnull))
+	while (take_next(fetch, decoder))
 	{
-		take_row(fetch);
-
 		/* By bytes, too: a thousand rows can be a thousand long values. */
 		if (++fetch->batch_rows >= BATCH_ROWS ||
 			fetch->batch_bytes >= BATCH_BYTES)
@@ -529,29 +532,50 @@ take_message(Fetch *fetch, WhDecoder *decoder, char *data, int len)
 }
 
 /*
- * Check one row against the caps and the period, and pass it on.
+ * Take the next row of the message; false when no whole one is left.
+ */
+static bool
+take_next(Fetch *fetch, WhDecoder *decoder)
+{
+	const WhRowSink *sink = fetch->sink;
+	TupleTableSlot *stored = sink->stored ? sink->stored(sink->arg) : NULL;
+
+	if (stored != NULL && wh_decoder_skip(decoder, stored))
+	{
+		check_row(fetch, stored->tts_values, stored->tts_isnull);
+		sink->met(sink->arg);
+		return true;
+	}
+	if (!wh_decoder_next(decoder, fetch->values, fetch->isnull))
+		return false;
+	check_row(fetch, fetch->values, fetch->isnull);
+	sink->row(sink->arg, fetch->values, fetch->isnull);
+
+	return true;
+}
+
+/*
+ * Check one row against the caps and the period.
  */
 static void
-take_row(Fetch *fetch)
+check_row(Fetch *fetch, const Datum *values, const bool *isnull)
 {
 	int64		max_rows = fetch->tmpl->max_rows;
 
 	fetch->rows++;
 	if (max_rows > 0 && fetch->rows > max_rows)
 		raise_over_cap(fetch, "rows", max_rows, "max_rows");
-	if (fetch->time_attnum > 0 && !in_period(fetch))
-		raise_outside(fetch);
-
-	fetch->sink(fetch->arg, fetch->values, fetch->isnull);
+	if (fetch->time_attnum > 0 && !in_period(fetch, values, isnull))
+		raise_outside(fetch, isnull);
 }
 
 static bool
-in_period(const Fetch *fetch)
+in_period(const Fetch *fetch, const Datum *values, const bool *isnull)
 {
-	Datum		value = fetch->values[fetch->time_attnum - 1];
+	Datum		value = values[fetch->time_attnum - 1];
 	int64		at;
 
-	if (fetch->isnull[fetch->time_attnum - 1])
+	if (isnull[fetch->time_attnum - 1])
 		return false;
 
 	at = fetch->time_type == DATEOID ?
@@ -565,7 +589,7 @@ in_period(const Fetch *fetch)
  * cuts days in UTC at a tenant that lives elsewhere.
  */
 static void
-raise_outside(const Fetch *fetch)
+raise_outside(const Fetch *fetch, const bool *isnull)
 {
 	const WhTemplate *tmpl = fetch->tmpl;
 	bool		elsewhere = pg_strcasecmp(fetch->tenant->time_zone, "UTC") != 0 &&
@@ -577,7 +601,7 @@ raise_outside(const Fetch *fetch)
 			 errmsg("row lies outside its %s", wh_period_kind_name(fetch->period->kind)),
 			 errdetail("%s\nRow %lld, column \"%s\"%s.", fetch->subject,
 					   (long long) fetch->rows, tmpl->time_column,
-					   fetch->isnull[fetch->time_attnum - 1] ? " is null" : ""),
+					   isnull[fetch->time_attnum - 1] ? " is null" : ""),
 			 elsewhere ?
 			 errhint("Filter by {DAY_START} and {DAY_END}: this tenant's days are those of time zone \"%s\", not UTC's.",
 					 fetch->tenant->time_zone) :

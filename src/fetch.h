@@ -20,9 +20,18 @@ typedef struct WhFetched
 } WhFetched;
 
 /*
- * Called per row; values live in a per-batch context, copy what you keep.
+ * Where rows go.  "row" is called for each; values live in a per-batch
+ * context, copy what you keep.  A sink that compares with stored rows may say
+ * which one it would meet next (deformed; NULL: none): a row that equals it is
+ * not made, and "met" is called in place of "row".
  */
-typedef void (*WhRowSink) (void *arg, Datum *values, bool *isnull);
+typedef struct WhRowSink
+{
+	void		(*row) (void *arg, Datum *values, bool *isnull);
+	TupleTableSlot *(*stored) (void *arg);	/* or NULL, as is met */
+	void		(*met) (void *arg);
+	void	   *arg;
+} WhRowSink;
 
 /*
  * Connect, describe and compare, then stream the period's rows to "sink".
@@ -31,7 +40,7 @@ typedef void (*WhRowSink) (void *arg, Datum *values, bool *isnull);
  * row outside the period, 22021 for bad encoding, 54000 over a cap.
  */
 extern void wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant,
-					 const WhPeriod *period, WhRowSink sink, void *arg,
+					 const WhPeriod *period, const WhRowSink *sink,
 					 WhFetched *fetched);
 
 /*

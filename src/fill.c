@@ -24,6 +24,7 @@
 /* More slots in a batch gain nothing and cost memory. */
 #define BATCH_ROWS 1000
 #define BATCH_BYTES (64 * 1024)
+#define BATCH_KEPT (128 * 1024)
 
 struct WhFill
 {
@@ -66,8 +67,8 @@ wh_fill_begin(Relation rel, WhFillKind kind)
 	fill->bulk = GetBulkInsertState();
 	fill->command = GetCurrentCommandId(true);
 	fill->batch = AllocSetContextCreate(CurrentMemoryContext,
-										"pg_warehouse fill",
-										ALLOCSET_DEFAULT_SIZES);
+										"pg_warehouse fill", 0, BATCH_KEPT,
+										ALLOCSET_DEFAULT_MAXSIZE);
 	if (kind == WH_FILL_LIVE && rel->rd_rel->relhasindex)
 		open_indexes(fill);
 

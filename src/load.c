@@ -54,6 +54,8 @@ static const char *const method_names[] = {"", "first_fill", "delta", "refill"};
 
 static void fill_row(void *arg, Datum *values, bool *isnull);
 static void take_row(void *arg, Datum *values, bool *isnull);
+static TupleTableSlot *next_stored(void *arg);
+static void meet_stored(void *arg);
 static void start(Load *load, const WhLoadRules *rules);
 static void keep_bounds(Load *load);
 static void go_over(Load *load, const char *reason);
@@ -88,8 +90,9 @@ wh_load_new(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 			const WhPeriod *period, WhLoaded *loaded)
 {
 	WhFill	   *fill = wh_fill_begin(rel, WH_FILL_NEW);
+	WhRowSink	sink = {.row = fill_row,.arg = fill};
 
-	wh_fetch(tmpl, tenant, period, fill_row, fill, &loaded->fetched);
+	wh_fetch(tmpl, tenant, period, &sink, &loaded->fetched);
 	loaded->counts.inserted = wh_fill_end(fill);
 	SetMatViewPopulatedState(rel, true);
 	loaded->method = WH_FIRST_FILL;
@@ -105,6 +108,7 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 			  WhLoaded *loaded)
 {
 	Load		load = {0};
+	WhRowSink	sink = {take_row, next_stored, meet_stored, &load};
 	ErrorData  *error;
 
 	load.rel = rel;
@@ -119,7 +123,7 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 	PG_TRY();
 	{
 		start(&load, rules);
-		wh_fetch(tmpl, tenant, period, take_row, &load, &loaded->fetched);
+		wh_fetch(tmpl, tenant, period, &sink, &loaded->fetched);
 		finish(&load);
 	}
 	PG_CATCH();
@@ -152,6 +156,20 @@ take_row(void *arg, Datum *values, bool *isnull)
 	}
 	wh_delta_row(load->delta, values, isnull);
 	keep_bounds(load);
+}
+
+static TupleTableSlot *
+next_stored(void *arg)
+{
+	WhDelta    *delta = ((Load *) arg)->delta;
+
+	return delta ? wh_delta_next(delta) : NULL;
+}
+
+static void
+meet_stored(void *arg)
+{
+	wh_delta_met(((Load *) arg)->delta);
 }
 
 /*

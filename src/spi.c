@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "nodes/makefuncs.h"
 #include "nodes/plannodes.h"
 #include "tcop/dest.h"
@@ -17,13 +18,27 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "role.h"
 #include "spi.h"
 
+/* A statement that is planned once in a session. */
+typedef struct Prepared
+{
+	uint64		hash;			/* of its text; the key */
+	char	   *sql;
+	SPIPlanPtr	plan;
+} Prepared;
+
+/* Both live as long as the session; plans follow what they depend on. */
+static HTAB * plans = NULL;
+
 static int	execute(const char *sql, const WhArg *args, int nargs);
+static SPIPlanPtr kept_plan(const char *sql, Oid *types, int nargs);
 static WhArg make_arg(Oid typid, Datum value, bool isnull);
 static WhArg string_array(List *strings, Oid elemtype, int elemlen);
 
@@ -269,7 +284,8 @@ wh_ledger(const char *sql, const WhArg *args, int nargs)
 }
 
 /*
- * Hand the statement to SPI, which wants types, values and nulls apart.
+ * Hand the statement to SPI, which wants types, values and nulls apart.  What
+ * has no parameter is DDL, or run once.
  */
 static int
 execute(const char *sql, const WhArg *args, int nargs)
@@ -277,6 +293,9 @@ execute(const char *sql, const WhArg *args, int nargs)
 	Oid			types[WH_MAX_ARGS];
 	Datum		values[WH_MAX_ARGS];
 	char		nulls[WH_MAX_ARGS];
+
+	if (nargs == 0)
+		return SPI_execute(sql, false, 0);
 
 	Assert(nargs <= WH_MAX_ARGS);
 	for (int i = 0; i < nargs; i++)
@@ -286,7 +305,49 @@ execute(const char *sql, const WhArg *args, int nargs)
 		nulls[i] = args[i].isnull ? 'n' : ' ';
 	}
 
-	return SPI_execute_with_args(sql, nargs, types, values, nulls, false, 0);
+	return SPI_execute_plan(kept_plan(sql, types, nargs), values, nulls,
+							false, 0);
+}
+
+/*
+ * Plan a statement, or find its plan: a unit runs a score of statements, which
+ * are the same for all units, and planning costs more than running them.
+ */
+static SPIPlanPtr
+kept_plan(const char *sql, Oid *types, int nargs)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) sql,
+										   (int) strlen(sql), 0);
+	Prepared   *kept;
+	char	   *copy;
+	SPIPlanPtr	plan;
+
+	if (plans == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(uint64),.entrysize = sizeof(Prepared)};
+
+		plans = hash_create("pg_warehouse plans", 64, &control,
+							HASH_ELEM | HASH_BLOBS);
+	}
+
+	kept = (Prepared *) hash_search(plans, &hash, HASH_FIND, NULL);
+	if (kept != NULL && strcmp(kept->sql, sql) == 0)
+		return kept->plan;
+
+	plan = SPI_prepare(sql, nargs, types);
+	if (plan == NULL)
+		elog(ERROR, "SPI returned %s for: %s",
+			 SPI_result_code_string(SPI_result), sql);
+	if (kept != NULL)
+		return plan;
+
+	copy = MemoryContextStrdup(TopMemoryContext, sql);
+	kept = (Prepared *) hash_search(plans, &hash, HASH_ENTER, NULL);
+	SPI_keepplan(plan);
+	kept->sql = copy;
+	kept->plan = plan;
+
+	return plan;
 }
 
 static WhArg

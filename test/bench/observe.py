@@ -40,28 +40,37 @@ def is_helper(pid):
 
 
 def sample_memory(postmaster, backend, known, stop, answer):
-    """Find the peak of a backend and of the workers it starts."""
-    peak = {backend: private_kb(backend)}
-    ignored = set(known)
+    """Find the peaks of a backend and of the workers it starts: while rows
+    stream, and of the whole, with ANALYZE and its sample."""
+    connection = servers.connect(servers.WAREHOUSE_PORT, "postgres", "postgres")
+    streaming, whole = {backend: private_kb(backend)}, {backend: 0}
+    ignored = {*known, str(connection.info.backend_pid)}
+    past_streaming = set()
     while not stop.is_set():
-        for pid in children(postmaster) - ignored:
-            if pid not in peak and is_helper(pid):
+        past_streaming |= {str(row["pid"]) for row in servers.execute(
+            connection, "SELECT pid FROM pg_stat_progress_analyze")}
+        for pid in {backend, *children(postmaster)} - ignored:
+            if pid not in whole and pid != backend and is_helper(pid):
                 ignored.add(pid)
                 continue
-            peak[pid] = max(peak.get(pid, 0), private_kb(pid))
-        peak[backend] = max(peak[backend], private_kb(backend))
+            now = private_kb(pid)
+            whole[pid] = max(whole.get(pid, 0), now)
+            if pid not in past_streaming:
+                streaming[pid] = max(streaming.get(pid, 0), now)
         time.sleep(MEMORY_PERIOD)
-    answer.send(max(peak.values()))
+    answer.send({"streaming": max(streaming.values()), "whole": max(whole.values())})
 
 
 def peak_memory_kb(connection, action):
-    """Run an action; return the largest private memory of any process at it."""
+    """Run an action; return the largest private memory of any process at it,
+    while streaming and as a whole."""
     with open(servers.SCRATCH + "/warehouse/postmaster.pid", encoding="ascii") as file:
         postmaster = file.readline().strip()
     backend = str(connection.info.backend_pid)
+    known = children(postmaster) - {backend}
     stop, (here, there) = context.Event(), context.Pipe()
     sampler = context.Process(target=sample_memory,
-                              args=(postmaster, backend, children(postmaster), stop, there))
+                              args=(postmaster, backend, known, stop, there))
     sampler.start()
     try:
         action()

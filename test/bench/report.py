@@ -86,7 +86,8 @@ def memory_growth(results):
     peaks = results.get("memory_kb", {})
     answer = []
     for size in ("ten", "big"):
-        grown = [peak[size] - peak["none"] for label, peak in peaks.items()
+        grown = [peak[size]["streaming"] - peak["none"]["streaming"]
+                 for label, peak in peaks.items()
                  if label in ("ours first fill n", "ours refill n", "ours unchanged i")
                  and peak.get(size) is not None and peak.get("none") is not None]
         answer.append(max(grown) / 1024 if grown else None)
@@ -211,9 +212,11 @@ def markdown(results):
             [[label, f"{wal / MEGABYTE:.2f}"]
              for label, wal in results["wal_without_checkpoint"].items() if wal is not None])]
     if results.get("memory_kb"):
-        parts += ["## Peak private memory, MB\n", table(
+        parts += ["## Peak private memory, MB: while rows stream / with ANALYZE\n", table(
             ["variant", "no row", "10,000 rows", f"{results['rows']:,} rows"],
-            [[label, *("" if peak.get(size) is None else f"{peak[size] / 1024:.1f}"
+            [[label, *("" if peak.get(size) is None else
+                       " / ".join(f"{peak[size][part] / 1024:.1f}"
+                                  for part in ("streaming", "whole"))
                        for size in ("none", "ten", "big"))]
              for label, peak in results["memory_kb"].items()])]
     if results.get("stall_ms"):

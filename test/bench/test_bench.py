@@ -57,7 +57,8 @@ class Targets(unittest.TestCase):
         self.assertEqual(rows(results(seconds={"big": seconds}))[figure]["measured"], "1.50")
 
     def test_memory_is_what_rows_add(self):
-        peaks = {"ours refill n": {"none": 4096, "ten": 6144, "big": 8192}}
+        peaks = {"ours refill n": {size: {"streaming": peak, "whole": 9999} for size, peak in
+                                   (("none", 4096), ("ten", 6144), ("big", 8192))}}
         self.assertEqual(report.memory_growth(results(memory_kb=peaks)), [2.0, 4.0])
 
     def test_stall_is_less_the_idle_one(self):
