@@ -6,6 +6,7 @@
 #   make check     build, lint and test on throw-away servers
 #   make demo      five real tenants become a warehouse, before your eyes
 #   make bench     measure it against dblink, postgres_fdw and COPY
+#   make bench-plan  measure views over 3,650 and 36,500 slices
 #   make lint      only the rules of test/lint
 #   make format    indent src/ as PostgreSQL does
 #
@@ -34,7 +35,7 @@ EXTRA_CLEAN = $(INSTALL_SQL)
 PG_CONFIG  ?= pg_config
 
 # These need no PostgreSQL to begin with: they fetch what is missing.
-COMMANDS    = check demo bench lint format
+COMMANDS    = check demo bench bench-plan lint format
 
 ifeq ($(filter $(COMMANDS),$(MAKECMDGOALS)),)
 
@@ -59,6 +60,9 @@ demo:
 
 bench:
 	@test/bench/run.sh
+
+bench-plan:
+	@test/bench/plan.sh
 
 format:
 	@test/format.sh

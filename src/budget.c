@@ -203,18 +203,8 @@ wh_check_union_view(const WhTemplate *tmpl, const char *tenant,
 					   wh_lock_capacity()),
 			 errhint("%s Or set max_locks_per_transaction = " INT64_FORMAT
 					 " (now %d) and restart the server.",
-					 wh_expand_sql(tmpl->name), wh_locks_setting(cost->locks),
+					 wh_template_expand_sql(tmpl->name), wh_locks_setting(cost->locks),
 					 max_locks_per_xact)));
-}
-
-char *
-wh_expand_sql(const char *template_name)
-{
-	const char *name = quote_literal_cstr(template_name);
-
-	return psprintf("SELECT _wh.alter_template(%s, options => options || '{\"view_layout\": \"expand\"}')"
-					" FROM _wh.mv_templates WHERE template_name = %s;",
-					name, name);
 }
 
 static WhViewCost *
@@ -364,7 +354,7 @@ advice(const WhViewCost *cost, const Planning *planning)
 		return NULL;
 
 	if (!cost->expanded)
-		appendStringInfo(&word, " %s", wh_expand_sql(cost->view->template_name));
+		appendStringInfo(&word, " %s", wh_template_expand_sql(cost->view->template_name));
 	if (fit != WH_FITS)
 		appendStringInfo(&word, " %set max_locks_per_transaction = " INT64_FORMAT " (now %d) and restart the server.",
 						 cost->expanded ? "S" : "Or s", wh_view_setting(cost),

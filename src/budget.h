@@ -57,7 +57,4 @@ extern List *wh_view_costs(void);	/* of WhViewCost * */
 extern void wh_check_union_view(const WhTemplate *tmpl, const char *tenant,
 								const char *schema);
 
-/* Say in one statement how the template's views become layout expand. */
-extern char *wh_expand_sql(const char *template_name);
-
 #endif							/* WH_BUDGET_H */

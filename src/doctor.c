@@ -15,13 +15,14 @@
 #include "doctor.h"
 #include "run.h"
 
-static const struct
+typedef struct Check
 {
 	const char *name;
 	WhCheck		check;
 	const char *fine;			/* said where there is no finding */
-}			checks[] =
-{
+} Check;
+
+static const Check checks[] = {
 	{"preload", wh_check_preload, "every session of this database loads the library"},
 	{"owner_role", wh_check_owner_role, "the owner role may what it needs and no more"},
 	{"union_schema", wh_check_union_schema, "schema \"_wh_union\" is there and the owner's"},

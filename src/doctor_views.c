@@ -63,7 +63,7 @@ wh_check_union_views(WhDoctor *doctor)
 		cost = costliest(false, name, costs);
 		if (cost != NULL && how_bad(cost) != WH_FINDING_OK)
 			wh_finding(doctor, how_bad(cost), what_it_takes(cost),
-					   wh_expand_sql(name));
+					   wh_template_expand_sql(name));
 	}
 	wh_role_leave(&caller);
 }

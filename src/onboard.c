@@ -175,6 +175,7 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	char	   *new_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	bool		with_schema = PG_GETARG_BOOL(2);
 	const char *new_schema;
+	List	   *templates = NIL;
 	WhTenant   *tenant;
 	StringInfoData detail;
 	WhRole		caller;
@@ -187,6 +188,9 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	wh_check_schema_name(new_schema);
 	wh_tenant_check_free(new_name, new_schema, tenant);
 	lock_pairs(tenant);
+	foreach(lc, published_templates(tenant))
+		templates = lappend(templates, wh_template(strVal(lfirst(lc))));
+	wh_unionview_lock(templates, tenant);
 
 	if (strcmp(new_schema, tenant->schema) != 0)
 		rename_schema(tenant->schema, new_schema);
@@ -195,10 +199,10 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	foreach(lc, wh_templates_all())
 		wh_schedule_rename(((const WhTemplate *) lfirst(lc))->name, name, new_name);
 
-	/* The cross-tenant view says the new name. */
+	/* The views go by the new name. */
 	tenant = wh_tenant(new_name);
-	foreach(lc, published_templates(tenant))
-		(void) wh_unionview_all(wh_template(strVal(lfirst(lc))));
+	foreach(lc, templates)
+		wh_unionview_renamed((const WhTemplate *) lfirst(lc), tenant);
 	wh_role_leave(&caller);
 
 	initStringInfo(&detail);

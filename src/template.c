@@ -246,6 +246,19 @@ wh_template_check(WhTemplate *tmpl)
 }
 
 /*
+ * Say how views become layout expand; see template.h.
+ */
+char *
+wh_template_expand_sql(const char *name)
+{
+	const char *literal = quote_literal_cstr(name);
+
+	return psprintf("SELECT _wh.alter_template(%s, options => options || '{\"view_layout\": \"expand\"}')"
+					" FROM _wh.mv_templates WHERE template_name = %s;",
+					literal, literal);
+}
+
+/*
  * Turn a text[] or name[] into a list of char *; "setting" is for messages.
  * NIL stands for NULL, so an empty array is refused with the other mistakes.
  */

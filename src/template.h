@@ -79,6 +79,12 @@ extern void wh_template_insert(const WhTemplate *tmpl);
 extern void wh_template_update(const WhTemplate *tmpl);
 extern void wh_template_delete(const char *name);
 
+/*
+ * Write the statement that makes the views of a template layout expand; its
+ * other options stay.
+ */
+extern char *wh_template_expand_sql(const char *name);
+
 /* The names in a setting that is text[] or name[]; 22023 for none. */
 extern List *wh_template_list(ArrayType *array, const char *template_name,
 							  const char *setting);

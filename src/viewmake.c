@@ -35,9 +35,8 @@ static void note(const WhView *view);
  * tell a relation from another that took its name.
  */
 bool
-wh_view_is_current(const WhView *view)
+wh_view_is_current(const WhView *view, const WhPublished *row)
 {
-	const WhPublished *row = wh_published_find(view->tmpl->name, view->tenant);
 	Oid			relid = row ? wh_published_relid(row) : InvalidOid;
 	List	   *wanted = NIL;
 	ListCell   *lc;

@@ -268,7 +268,7 @@ compare_everything()
 
 read_as_bi()
 {
-	local t
+	local day="FROM public.flightstats WHERE schema_name = 'dfw' AND departed_at::date = '2001-02-14'"
 
 	shown phood_ro "SELECT schema_name AS airport, count(*) AS flights,
        round(avg(delay_minutes), 1) AS avg_delay,
@@ -279,6 +279,10 @@ GROUP BY 1 ORDER BY 2 DESC;"
 	expect "phood_ro reads every row of public.flightstats" \
 		"$(warehouse phood_ro -At -c 'SELECT count(*) FROM public.flightstats')" \
 		"$(count_lines "$SCRATCH/out/source")"
+	shown phood_ro "EXPLAIN (COSTS off) SELECT count(*) $day;"
+	expect "one tenant's day is read from one of $((DAYS * ${#TENANTS[@]})) slices" \
+		"$(warehouse phood_ro -At -c "EXPLAIN (COSTS off) SELECT count(*) $day" |
+			grep -o 'flightstats_2[0-9_]* ' | sort -u)" "flightstats_2001_02_14 "
 	expect "and nothing of _wh" "$(warehouse phood_ro -At -c \
 		'SELECT count(*) FROM _wh.tenant_connections' 2>&1 | head -n 1)" \
 		"ERROR:  permission denied for schema _wh"
