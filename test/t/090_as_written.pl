@@ -21,7 +21,7 @@ local $ENV{FAKETIME} = '@2024-02-02 12:00:00';
 local $ENV{TZ} = 'UTC';
 local $ENV{FAKETIME_DONT_FAKE_MONOTONIC} = 1;
 
-my $dir = PostgreSQL::Test::Utils::tempdir;
+my $dir = scratch_dir();
 my $ca = make_ca($dir);
 my $tenants = tenant_node('tenants', $dir, 'tenant-secret');
 my $warehouse = warehouse_node('warehouse', $ca, conf => qq{
