@@ -130,6 +130,8 @@ UPDATE late_src SET note = 'thawed' WHERE id = 10;
 SET datestyle = 'ISO';
 :compare);
 SELECT status, message FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', accept_shrink => true);
+SELECT status FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', dry_run => true);
+SELECT note FROM _wh.wh_plan('late', 'tenant_a', '2024-06-04', '2024-06-04');
 SELECT _wh.update_mv_by_template('late', 'tenant_a', '2024-06-04');
 SELECT r -> 'skipped' AS skipped FROM _wh.update_mv_window_by_template('late', 'tenant_a', '2024-06-01', '2024-06-06') AS r;
 SELECT count(*) FROM tenant_a.late WHERE note = 'thawed';
@@ -170,7 +172,7 @@ UPDATE late_src SET note = 'in the month' WHERE id = 7;
 DELETE FROM late_src WHERE id IN (5, 10);
 \c :warehouse
 SET datestyle = 'ISO';
-SELECT period_start, source_rows, local_rows, equal, action, rows_inserted AS ins, rows_deleted AS del
+SELECT period_start, source_rows, local_rows, equal, action, rows_inserted AS ins, rows_updated AS upd, rows_deleted AS del
 FROM _wh.reconcile('late', 'tenant_a', '2024-06-02', '2024-06-06');
 SELECT period_start, bool_and(equal) FROM _wh.reconcile('late', 'tenant_a', '2024-06-02', '2024-06-06') WHERE NOT equal GROUP BY 1;
 SELECT status, method, rows FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', prove => true);

@@ -96,8 +96,8 @@ static void keep(WhDelta *delta, uint64 hash, HeapTuple arrived);
 static void forget(WhDelta *delta, Entry *entry, Row **link);
 static bool is_at(WhDelta *delta, ItemPointer tid, HeapTuple arrived);
 static void put_flat(WhDelta *delta, Tuplestorestate *spool);
-static int64 count_updates(WhDelta *delta, const Bitmapset * key);
-static uint64 key_hash(WhDelta *delta, HeapTuple tuple, const Bitmapset * key);
+static int64 count_updates(WhDelta *delta, const Bitmapset *key);
+static uint64 key_hash(WhDelta *delta, HeapTuple tuple, const Bitmapset *key);
 static void delete_stored(WhDelta *delta);
 static void insert_arrived(WhDelta *delta);
 static void end(WhDelta *delta);
@@ -269,7 +269,7 @@ wh_delta_make_room(WhDelta *delta)
  * Apply the difference and end; see delta.h.
  */
 void
-wh_delta_apply(WhDelta *delta, const Bitmapset * key, WhDeltaCounts *counts)
+wh_delta_apply(WhDelta *delta, const Bitmapset *key, WhDeltaCounts *counts)
 {
 	int64		updated = count_updates(delta, key);
 
@@ -505,7 +505,7 @@ put_flat(WhDelta *delta, Tuplestorestate *spool)
  * It is a count, so the hash decides.
  */
 static int64
-count_updates(WhDelta *delta, const Bitmapset * key)
+count_updates(WhDelta *delta, const Bitmapset *key)
 {
 	HASHCTL		control = {0};
 	HTAB	   *keys;
@@ -560,7 +560,7 @@ count_updates(WhDelta *delta, const Bitmapset * key)
  * Hash a row's key: the row without its other columns.
  */
 static uint64
-key_hash(WhDelta *delta, HeapTuple tuple, const Bitmapset * key)
+key_hash(WhDelta *delta, HeapTuple tuple, const Bitmapset *key)
 {
 	MemoryContext context = MemoryContextSwitchTo(delta->scratch);
 	Datum	   *values = (Datum *) palloc(sizeof(Datum) * delta->desc->natts);

@@ -66,7 +66,7 @@ extern void wh_delta_make_room(WhDelta *delta);
  * (attribute numbers; NULL: none is known) counts as updated, as long as both
  * sides of it are in the window.
  */
-extern void wh_delta_apply(WhDelta *delta, const Bitmapset * key,
+extern void wh_delta_apply(WhDelta *delta, const Bitmapset *key,
 						   WhDeltaCounts *counts);
 
 /*

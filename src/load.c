@@ -65,7 +65,7 @@ static void start_refill(Load *load);
 static void finish(Load *load);
 static void finish_refill(Load *load);
 static void apply_delta(Load *load);
-static Bitmapset * key_of(Relation rel, const WhTemplate *tmpl);
+static Bitmapset *key_of(Relation rel, const WhTemplate *tmpl);
 static void apply_as_delta(Load *load);
 
 WhMethod
