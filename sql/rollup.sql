@@ -72,7 +72,7 @@ UPDATE rollup_src SET note = 'late' WHERE at = '2000-02-29 08:00+00';
 DELETE FROM rollup_src WHERE at = '2000-02-29 16:00+00';
 INSERT INTO rollup_src SELECT 10000 + i, '2000-02-29 23:59+00', 'new', repeat('x', 3000) FROM generate_series(1, 3) AS i;
 \c :warehouse
-SELECT period_start, status, method, rows, rows_inserted AS ins, rows_deleted AS del, rows_unchanged AS same
+SELECT period_start, status, method, rows, rows_inserted AS ins, rows_updated AS upd, rows_deleted AS del, rows_unchanged AS same
 FROM _wh.wh_refresh('roll', 'tenant_a', '2000-02-28', '2000-03-01');
 TABLE report;
 SELECT at AT TIME ZONE 'UTC' AS at, id, note, length(big) FROM tenant_a.roll WHERE at >= '2000-02-29 00:00+00' AND at < '2000-03-01 00:00+00' ORDER BY id;
@@ -86,6 +86,7 @@ SELECT _wh.update_mv_window_by_template('roll', 'tenant_a', '2000-02-29', '2000-
 TABLE report;
 TABLE contents;
 SELECT content_hash <> :'changed' AS changed FROM _wh.slices WHERE template_name = 'roll';
+SELECT * FROM _wh.wh_check();
 
 -- The day is found by the time column's index, not by reading the year.
 SELECT c.relname, a.amname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
@@ -121,6 +122,7 @@ SET pg_warehouse.max_workers = 0;
 SELECT status, rows, method FROM _wh.wh_refresh('roll', 'tenant_a', '2000-07-01', '2000-07-01');
 RESET pg_warehouse.max_workers;
 TABLE report;
+DROP VIEW contents;
 SELECT _wh.drop_template('roll', drop_data => true) ->> 'dropped';
 
 -- Short months of a few days, by a pair's start.
@@ -300,6 +302,7 @@ SELECT content_hash FROM _wh.slices WHERE template_name = 'roll' \gset
 SELECT status FROM _wh.wh_refresh('roll', 'tenant_a', '2001-02-11', '2001-02-11');
 SELECT method, rows_inserted AS ins, rows_deleted AS del, context ->> 'reason' AS reason FROM _wh.extract_runs ORDER BY run_id DESC LIMIT 1;
 SELECT content_hash = :'content_hash' AS same FROM _wh.slices WHERE template_name = 'roll';
+SELECT * FROM _wh.wh_check();
 SELECT count(*), count(DISTINCT at) FROM tenant_a.roll;
 
 -- Made ours no more.
@@ -344,6 +347,8 @@ SELECT tenant_name, lower_bound AT TIME ZONE 'UTC' AS lower, upper_bound AT TIME
 SELECT tenant_name, period_start, status, method, rows, rows_inserted AS ins, rows_deleted AS del, rows_unchanged AS same
 FROM (SELECT * FROM _wh.wh_refresh('roll', NULL, '2001-03-25', '2001-03-25') UNION ALL SELECT * FROM _wh.wh_refresh('roll', NULL, '2001-04-01', '2001-04-01')
       UNION ALL SELECT * FROM _wh.wh_refresh('roll', NULL, '2001-10-28', '2001-10-28') UNION ALL SELECT * FROM _wh.wh_refresh('roll', NULL, '2001-12-31', '2001-12-31')) AS w ORDER BY 2, 1;
+
+SELECT * FROM _wh.wh_check();
 
 -- In another zone by now, a day may reach beyond the table.
 SELECT _wh.alter_tenant('tenant_a', time_zone => 'UTC');

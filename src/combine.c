@@ -79,7 +79,6 @@ typedef struct Build
 } Build;
 
 static char *definition(const WhCombined *what);
-static bool same_columns(TupleDesc a, TupleDesc b);
 static void copy_rows(WhCombine *combine, Relation source, const WhRange *but);
 static void query_rows(WhCombine *combine, Relation source, const WhRange *but);
 static void prove(WhCombine *combine);
@@ -148,7 +147,7 @@ wh_combine_relation(WhCombine *combine, Oid relid, const WhRange *but)
 {
 	Relation	source = relation_open(relid, NoLock);
 
-	if (same_columns(RelationGetDescr(source), RelationGetDescr(combine->rel)))
+	if (wh_columns_same(RelationGetDescr(source), RelationGetDescr(combine->rel)))
 		copy_rows(combine, source, but);
 	else
 		query_rows(combine, source, but);
@@ -227,12 +226,6 @@ definition(const WhCombined *what)
 		appendStringInfo(&sql, " TABLESPACE %s", quote_identifier(tmpl->tablespace));
 
 	return sql.data;
-}
-
-static bool
-same_columns(TupleDesc a, TupleDesc b)
-{
-	return a->natts == b->natts && wh_columns_extend(a, b);
 }
 
 /*

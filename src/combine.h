@@ -36,7 +36,7 @@ extern WhCombine *wh_combine_begin(const WhCombined *what);
 extern void wh_combine_part(WhCombine *combine, const WhPeriod *period,
 							const WhSpan *span);
 
-/* Add a row of the template's columns; a WhRowSink. */
+/* Add a row of the template's columns, as from a WhRowSink. */
 extern void wh_combine_row(void *combine, Datum *values, bool *isnull);
 
 /*

@@ -524,11 +524,8 @@ static bool
 columns_fit(const Target *target)
 {
 	Relation	rel = relation_open(target->relid, AccessShareLock);
-	TupleDesc	there = RelationGetDescr(rel);
-	bool		fit;
+	bool		fit = wh_columns_same(RelationGetDescr(rel), target->tmpl->columns);
 
-	fit = there->natts == target->tmpl->columns->natts &&
-		wh_columns_extend(there, target->tmpl->columns);
 	relation_close(rel, AccessShareLock);
 
 	return fit;

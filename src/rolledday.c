@@ -230,20 +230,23 @@ find_range(Work *work)
 }
 
 /*
- * Can rows be deleted and inserted, as the template has them now?
+ * Can rows be deleted and inserted, as the template has them now?  The table's
+ * CHECK, which nobody asks for each row, speaks of one time column.
  */
 static bool
 fits_in_place(const Work *work)
 {
+	const char *bounds_of = work->table->bounds_of;
 	Relation	rel = relation_open(work->relid, NoLock);
-	TupleDesc	there = RelationGetDescr(rel);
 	bool		fits = rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
-	there->natts == work->tmpl->columns->natts &&
-	wh_columns_extend(there, work->tmpl->columns);
+	wh_columns_same(RelationGetDescr(rel), work->tmpl->columns);
 
 	relation_close(rel, NoLock);
 
-	return fits;
+	return fits &&
+		(bounds_of == NULL ||
+		 strcmp(bounds_of, wh_slice_bounds_of(work->tmpl->time_column,
+											  work->range.typid)) == 0);
 }
 
 /*

@@ -501,9 +501,7 @@ static bool
 has_columns(Oid relid, TupleDesc columns)
 {
 	Relation	rel = relation_open(relid, NoLock);
-	TupleDesc	there = RelationGetDescr(rel);
-	bool		has = there->natts == columns->natts &&
-	wh_columns_extend(there, columns);
+	bool		has = wh_columns_same(RelationGetDescr(rel), columns);
 
 	relation_close(rel, NoLock);
 

@@ -8,51 +8,16 @@
 # is compared with the source; the first difference ends the demo with status
 # 1.  KEEP=1 keeps the servers at the end and says how to connect.
 
-. "$(dirname "$0")/../../test/lib.sh"
+. "$(dirname "$0")/../lib.sh"
 
 HERE=$TOP/examples/multi-tenant-warehouse
 TENANTS=(atl dfw lax ord phx)
 DAYS=90
-SINCE=$SECONDS
 
 # ---------------------------------------------------------------- helpers
 
-chapter() { printf '\n== %s  [%d s]\n\n' "$*" $((SECONDS - SINCE)); }
-
-# Run SQL at the tenant server (database first) or the warehouse (role first).
-psql_at()
-{
-	local port=$1
-
-	shift
-	as_server psql -Xq -v ON_ERROR_STOP=1 -P pager=off -h "$SCRATCH/run" \
-		-p "$port" "$@"
-}
+# Run SQL at the tenant server (database first).
 tenant() { psql_at "$TENANT_PORT" -U postgres -d "$@"; }
-warehouse() { psql_at "$WAREHOUSE_PORT" -d postgres -U "$@"; }
-
-# Show SQL as a person would type it and run it; "shown" shows the answer too,
-# formatted by the options of psql that follow.
-typed()
-{
-	printf '%s\n' "$2" | sed "1s/^/$1=> /; 1!s/^/    /"
-	warehouse "$1" -c "$2" >/dev/null
-}
-shown()
-{
-	printf '%s\n' "$2" | sed "1s/^/$1=> /; 1!s/^/    /"
-	warehouse "$1" -c "$2" "${@:3}"
-}
-
-# Compare an answer with what it must be; end the demo if it differs.
-expect()
-{
-	if [ "$2" != "$3" ]; then
-		printf 'DIFFERS: %s\nexpected: %s\nfound:    %s\n' "$1" "$3" "$2" >&2
-		exit 1
-	fi
-	printf 'checked: %s\n' "$1"
-}
 
 count_lines() { wc -l <"$1" | tr -d ' '; }
 
