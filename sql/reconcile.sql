@@ -222,7 +222,7 @@ UPDATE late_src SET note = 'came late' WHERE id IN (10001, 10002, 10003, 10009);
 SET datestyle = 'ISO';
 SELECT coalesce(max(run_id), 0) AS last_run FROM _wh.extract_runs \gset
 CALL _wh.run_refresh('late', 'tenant_a');
-SELECT _wh.current_date_utc() - period_start - 1 AS age, kind, status, method, rows_extracted, rows_inserted, rows_unchanged, context ->> 'reason' AS reason
+SELECT _wh.current_date_utc() - period_start - 1 AS age, kind, status, method, rows_extracted, rows_updated, rows_unchanged, context ->> 'reason' AS reason
 FROM _wh.extract_runs WHERE template_name = 'late' AND run_id > :last_run ORDER BY period_start DESC, run_id;
 SELECT id FROM tenant_a.late WHERE note = 'came late' ORDER BY 1;
 SELECT max(run_id) AS last_run FROM _wh.extract_runs \gset
