@@ -58,6 +58,8 @@ SELECT _wh.create_bridge('odkx9', :'socket', 'wh_odkx', 'odkx_readonly', app_rol
 \echo :SQLSTATE
 SELECT _wh.create_bridge('odkx9', :'socket', 'wh_odkx', 'odkx_readonly', local_schema => 'public');
 \echo :SQLSTATE
+SELECT _wh.create_bridge('odkx9', :'socket', 'wh_odkx', 'odkx_readonly', local_schema => 'tenant_a');
+\echo :SQLSTATE
 CREATE SCHEMA others;
 SELECT _wh.create_bridge('odkx9', :'socket', 'wh_odkx', 'odkx_readonly', local_schema => 'others');
 \echo :SQLSTATE
@@ -66,6 +68,8 @@ SELECT count(*) FROM pg_foreign_server;
 
 -- Without a password it waits; nothing is sent anywhere.
 SELECT _wh.create_bridge('waits', :'socket', 'wh_odkx', 'odkx_readonly', remote_schema => 'odk_sync');
+SELECT _wh.create_bridge('shares', :'socket', 'wh_odkx', 'odkx_readonly', local_schema => 'waits');
+\echo :SQLSTATE
 SELECT * FROM _wh.sync_bridge('waits');
 \echo :SQLSTATE
 SELECT step, ok, detail, fix FROM _wh.verify_bridge('waits') WHERE NOT ok;
@@ -311,6 +315,8 @@ DROP ROLE second_app;
 SELECT _wh.alter_bridge('odkx9', '{"nonsense": 1}');
 \echo :SQLSTATE
 SELECT _wh.alter_bridge('odkx9', '{"host": null}');
+\echo :SQLSTATE
+SELECT _wh.alter_bridge('odkx9', '{"host": "a,b", "port": 1}');
 \echo :SQLSTATE
 SELECT _wh.alter_bridge('nowhere', '{}');
 \echo :SQLSTATE
