@@ -380,6 +380,8 @@ SELECT count(*) FROM exp_a.ev WHERE at < '2024-03-07';
 SELECT count(*) FROM exp_a.ev WHERE at < '2024-03-08';
 \echo :SQLSTATE
 SELECT count(*) FROM _wh_union.ew;
+DROP TABLE exp_a.ew_2;
+SELECT count(*) FROM _wh_union.ew WHERE day = '2024-02-03' AND schema_name = 'exp_a';
 SET pg_warehouse.expand_views = off;
 SELECT count(*) FROM exp_a.ev WHERE at < '2024-03-07';
 SELECT count(*) FROM exp_a.ev WHERE at < '2024-03-08';
