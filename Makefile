@@ -7,6 +7,7 @@
 #   make check-pg17  the same on PostgreSQL 17, in a Debian 13 made for it
 #   make check-all   both, and what takes longer: more rounds, more kills
 #   make demo      five real tenants become a warehouse, before your eyes
+#   make examples  the demo and the other scenarios of examples/, one by one
 #   make bench     measure it against dblink, postgres_fdw and COPY
 #   make bench-plan  measure views over 3,650 and 36,500 slices
 #   make lint      only the rules of test/lint
@@ -37,7 +38,7 @@ EXTRA_CLEAN = $(INSTALL_SQL)
 PG_CONFIG  ?= pg_config
 
 # These need no PostgreSQL to begin with: they fetch what is missing.
-COMMANDS    = check check-pg17 check-all demo bench bench-plan lint format
+COMMANDS    = check check-pg17 check-all demo examples bench bench-plan lint format
 
 ifeq ($(filter $(COMMANDS),$(MAKECMDGOALS)),)
 
@@ -66,6 +67,9 @@ lint:
 
 demo:
 	@examples/multi-tenant-warehouse/run.sh
+
+examples:
+	@examples/run.sh
 
 bench:
 	@test/bench/run.sh

@@ -130,6 +130,8 @@ UPDATE late_src SET note = 'thawed' WHERE id = 10;
 SET datestyle = 'ISO';
 :compare);
 SELECT status, message FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', accept_shrink => true);
+SELECT status FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', dry_run => true);
+SELECT note FROM _wh.wh_plan('late', 'tenant_a', '2024-06-04', '2024-06-04');
 SELECT _wh.update_mv_by_template('late', 'tenant_a', '2024-06-04');
 SELECT r -> 'skipped' AS skipped FROM _wh.update_mv_window_by_template('late', 'tenant_a', '2024-06-01', '2024-06-06') AS r;
 SELECT count(*) FROM tenant_a.late WHERE note = 'thawed';
@@ -162,6 +164,35 @@ SELECT count(*) FROM tenant_a.late_2024_06_04 WHERE amount < 1;
 SELECT _wh.alter_template('late', query_template =>
     $$SELECT id, at, note, amount FROM late_src WHERE at >= {DAY_START} AND at < {DAY_END}$$);
 
+-- A day of a roll-up is compared, mended, proved and guarded inside its table.
+SELECT _wh.create_combined_table_from_template_by_month('late', 'tenant_a', '2024-06-01', allow_gaps => true) ->> 'status' AS status;
+SELECT period_start, source_rows, local_rows, equal, action FROM _wh.reconcile('late', 'tenant_a', '2024-06-02', '2024-06-06');
+\c wh_tenant_a
+UPDATE late_src SET note = 'in the month' WHERE id = 7;
+DELETE FROM late_src WHERE id IN (5, 10);
+\c :warehouse
+SET datestyle = 'ISO';
+SELECT period_start, source_rows, local_rows, equal, action, rows_inserted AS ins, rows_updated AS upd, rows_deleted AS del
+FROM _wh.reconcile('late', 'tenant_a', '2024-06-02', '2024-06-06');
+SELECT period_start, bool_and(equal) FROM _wh.reconcile('late', 'tenant_a', '2024-06-02', '2024-06-06') WHERE NOT equal GROUP BY 1;
+SELECT status, method, rows FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', prove => true);
+\c wh_tenant_a
+CREATE TABLE late_purged AS SELECT * FROM late_src WHERE at >= '2024-06-04 00:00+00' AND at < '2024-06-05 00:00+00';
+DELETE FROM late_src WHERE id IN (SELECT id FROM late_purged);
+\c :warehouse
+SET datestyle = 'ISO';
+SELECT period_start, source_rows, local_rows, action, sqlstate, message FROM _wh.reconcile('late', 'tenant_a', '2024-06-04', '2024-06-04');
+\c wh_tenant_a
+INSERT INTO late_src SELECT * FROM late_purged;
+DROP TABLE late_purged;
+\c :warehouse
+SET datestyle = 'ISO';
+SELECT equal, action FROM _wh.reconcile('late', 'tenant_a', '2024-06-04', '2024-06-04');
+SELECT _wh.alter_template('late', reset => '{time_column}');
+SELECT equal, action, sqlstate, message FROM _wh.reconcile('late', 'tenant_a', '2024-06-04', '2024-06-04');
+SELECT _wh.alter_template('late', time_column => 'at');
+SELECT * FROM _wh.wh_check() WHERE subject LIKE '%late%';
+
 -- The tenant is down: a failed row per day, one row of the log, nothing lost.
 SELECT _wh.alter_tenant('tenant_a', port => 1);
 SELECT period_start, source_rows, local_rows, equal, action, run_id IS NOT NULL AS logged, sqlstate
@@ -191,7 +222,7 @@ UPDATE late_src SET note = 'came late' WHERE id IN (10001, 10002, 10003, 10009);
 SET datestyle = 'ISO';
 SELECT coalesce(max(run_id), 0) AS last_run FROM _wh.extract_runs \gset
 CALL _wh.run_refresh('late', 'tenant_a');
-SELECT _wh.current_date_utc() - period_start - 1 AS age, kind, status, method, rows_extracted, rows_inserted, rows_unchanged, context ->> 'reason' AS reason
+SELECT _wh.current_date_utc() - period_start - 1 AS age, kind, status, method, rows_extracted, rows_updated, rows_unchanged, context ->> 'reason' AS reason
 FROM _wh.extract_runs WHERE template_name = 'late' AND run_id > :last_run ORDER BY period_start DESC, run_id;
 SELECT id FROM tenant_a.late WHERE note = 'came late' ORDER BY 1;
 SELECT max(run_id) AS last_run FROM _wh.extract_runs \gset
@@ -296,9 +327,9 @@ SELECT equal, count(*) = :days AS all FROM _wh.reconcile('late_types', 'tenant_a
 \c wh_tenant_a
 UPDATE late_switch SET variants = true;
 \c :warehouse
-SELECT equal, count(*) = :days AS all FROM _wh.reconcile('late_types', 'tenant_a', :'first', :'last', fix => false) GROUP BY 1;
-SELECT period_start - date '2023-01-01' AS variant FROM _wh.reconcile('late_types', 'tenant_a', :'first', :'last', fix => false) WHERE equal;
-SELECT action, rows_inserted, rows_deleted, count(*) FROM _wh.reconcile('late_types', 'tenant_a', :'first', :'last') GROUP BY 1, 2, 3;
+CREATE TEMP TABLE late_found AS SELECT * FROM _wh.reconcile('late_types', 'tenant_a', :'first', :'last');
+SELECT equal, action, rows_inserted, rows_deleted, count(*) = :days AS all FROM late_found GROUP BY 1, 2, 3, 4;
+SELECT period_start - date '2023-01-01' AS variant FROM late_found WHERE equal;
 SELECT equal, count(*) = :days AS all FROM _wh.reconcile('late_types', 'tenant_a', :'first', :'last') GROUP BY 1;
 SELECT _wh.drop_template('late_types', drop_data => true) ->> 'template' AS dropped;
 DELETE FROM _wh.extract_runs WHERE template_name = 'late_types';

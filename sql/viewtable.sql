@@ -85,6 +85,7 @@ SELECT schema_name, even, count(*) FROM public."ux ""é""" GROUP BY 1, 2 ORDER B
 SET ROLE whadmin;
 GRANT SELECT ON _wh_union."ux ""é""" TO wh_monitor;
 COMMENT ON FOREIGN TABLE _wh_union."ux ""é""" IS 'mine';
+ALTER VIEW tenant_a."ux ""é""" SET (check_option = cascaded, security_barrier = true);
 CREATE FUNCTION pg_temp.mended(alteration text) RETURNS TABLE (mended boolean, same boolean, rows bigint, columns text, options text[], granted boolean, comment text)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -108,6 +109,7 @@ SELECT * FROM pg_temp.mended('ADD CONSTRAINT few CHECK (id < 3)');
 SELECT * FROM pg_temp.mended('OPTIONS (DROP time_column)');
 SELECT * FROM pg_temp.mended($$OPTIONS (SET template 'foodlogstats')$$);
 SELECT attname FROM pg_attribute WHERE attrelid = 'tenant_a."ux ""é"""'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT reloptions FROM pg_class WHERE oid = 'tenant_a."ux ""é"""'::regclass;
 
 -- A column that goes stays for as long as a view must show it: the tenant's
 -- data in older slices is not hidden for what somebody built on its view.

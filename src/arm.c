@@ -26,6 +26,7 @@
 #include "parser/parse_coerce.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "storage/sinval.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -34,9 +35,11 @@
 #include "utils/syscache.h"
 
 #include "arm.h"
+#include "budget.h"
 #include "compat.h"
 #include "slicemap.h"
 
+static void check_room(const WhUnionTable *table, const WhPruned *pruned);
 static bool lock_all(const WhPruned *pruned, WhArms *arms,
 					 const WhSurvivor **missing);
 static Oid	lock_relation(const WhSurvivor *slice);
@@ -71,6 +74,8 @@ wh_arms(const WhUnionTable *table, Index rti, List *quals,
 		if (arms->pruned->unbound)
 			return arms;
 
+		check_room(table, arms->pruned);
+
 		missing = NULL;
 		if (!lock_all(arms->pruned, arms, &missing))
 		{
@@ -82,6 +87,29 @@ wh_arms(const WhUnionTable *table, Index rti, List *quals,
 		if (generation == wh_slicemap_generation())
 			return arms;
 	}
+}
+
+/*
+ * Refuse to lock more slices than the lock table has room for, before it is
+ * full for everybody.
+ */
+static void
+check_room(const WhUnionTable *table, const WhPruned *pruned)
+{
+	int			slices = list_length(pruned->slices);
+
+	if (slices <= max_locks_per_xact || slices <= wh_lock_capacity())
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("query over %d slices needs more locks than the server has room for",
+					slices),
+			 errdetail("Template \"%s\": %d of its %d slices can hold rows that the query wants, and the lock table has room for " INT64_FORMAT ".",
+					   table->template_name, slices, pruned->total,
+					   wh_lock_capacity()),
+			 errhint("Ask for less time, or set max_locks_per_transaction = " INT64_FORMAT " (now %d) and restart the server.",
+					 wh_locks_setting(slices), max_locks_per_xact)));
 }
 
 /*

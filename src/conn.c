@@ -329,8 +329,8 @@ wh_remote_error(WhConn *conn, PGresult *result)
 	wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(ERRCODE_PROTOCOL_VIOLATION),
-			 errmsg("tenant \"%s\" sent an answer that was not asked for",
-					conn->remote.tenant),
+			 errmsg("%s \"%s\" sent an answer that was not asked for",
+					conn->remote.kind, conn->remote.name),
 			 errdetail("%s", conn->remote.subject)));
 }
 
@@ -353,7 +353,8 @@ open_conn(const WhTenant *tenant, const char *subject, Listener *listener)
 
 	/* All that can fail for lack of memory comes before the socket. */
 	conn = (WhConn *) palloc0(sizeof(WhConn));
-	conn->remote.tenant = pstrdup(tenant->name);
+	conn->remote.kind = tenant->server == NULL ? "tenant" : "bridge";
+	conn->remote.name = pstrdup(tenant->name);
 	conn->remote.username = pstrdup(tenant->username);
 	conn->remote.subject = pstrdup(subject);
 	conn->run_deadline = run_deadline_from(start);
@@ -365,8 +366,8 @@ open_conn(const WhTenant *tenant, const char *subject, Listener *listener)
 	if (!AcquireExternalFD())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("could not connect to tenant \"%s\": too many open files",
-						conn->remote.tenant),
+				 errmsg("could not connect to %s \"%s\": too many open files",
+						conn->remote.kind, conn->remote.name),
 				 errdetail("%s", conn->remote.subject),
 				 errhint("Raise the server's max_files_per_process and its limit on open files.")));
 	conn->holds_fd = true;
@@ -547,7 +548,7 @@ check_credentials(const WhConn *conn, const WhTenant *tenant)
 					   conn->remote.subject),
 			 errhint("Have the tenant's pg_hba.conf ask for scram-sha-256, or let a superuser"
 					 " SELECT _wh.alter_tenant(%s, auth_method => 'trusted');",
-					 quote_literal_cstr(conn->remote.tenant))));
+					 quote_literal_cstr(conn->remote.name))));
 }
 
 static uint32
@@ -664,8 +665,8 @@ await_bytes(WhConn *conn, int64 max_bytes)
 		wh_remote_failed_mark();
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("tenant \"%s\" sent more than %lld bytes for one row",
-						conn->remote.tenant, (long long) max_bytes),
+				 errmsg("%s \"%s\" sent more than %lld bytes for one row",
+						conn->remote.kind, conn->remote.name, (long long) max_bytes),
 				 errdetail("%s", conn->remote.subject),
 				 errhint("Raise the template's option max_field_bytes with _wh.alter_template().")));
 	}
@@ -680,14 +681,14 @@ raise_deadline(const WhConn *conn)
 	if (run)
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
-				 errmsg("reading from tenant \"%s\" took longer than %d ms",
-						conn->remote.tenant, wh_run_timeout),
+				 errmsg("reading from %s \"%s\" took longer than %d ms",
+						conn->remote.kind, conn->remote.name, wh_run_timeout),
 				 errdetail("%s", conn->remote.subject),
 				 errhint("Raise pg_warehouse.run_timeout, or make the query read less.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_QUERY_CANCELED),
-			 errmsg("tenant \"%s\" sent nothing for %d ms",
-					conn->remote.tenant, wh_no_progress_timeout),
+			 errmsg("%s \"%s\" sent nothing for %d ms",
+					conn->remote.kind, conn->remote.name, wh_no_progress_timeout),
 			 errdetail("%s", conn->remote.subject),
 			 errhint("Raise pg_warehouse.no_progress_timeout, or give the query an index at the tenant.")));
 }

@@ -10,11 +10,12 @@
  * that go with it are the core's.  Where it cannot be replaced, or too much
  * survives, it is left to scan.c, which is slower and as right.
  *
- * A plan can be kept, and the clock and the session's settings move on.  So a
- * plan whose slices depend on them, or on parameters that have no value yet,
- * carries its query along with a note of the slices that it reads, in a range
- * table entry that nothing refers to.  When it is run the slices are looked up
- * again, and if they are others the query is planned anew for this run.
+ * A plan can be kept while slices come and go, and the clock and the session's
+ * settings move on.  So it carries its query along, with a note of the slices
+ * that it reads, in a range table entry that nothing refers to.  When it is run
+ * and the ledger is not what it was, or the slices depend on the session or on
+ * parameters that had no value yet, they are looked up again; if they are
+ * others, the query is planned anew for this run.
  */
 #include "postgres.h"
 
@@ -26,6 +27,7 @@
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/planner.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -35,12 +37,29 @@
 #include "expand.h"
 #include "guc.h"
 #include "quals.h"
+#include "slicemap.h"
 
 /* Names the entry that carries a kept plan's query. */
 #define GUARD "pg_warehouse kept plan"
 
+/* Where what stands in its column names. */
+enum
+{
+	DIGEST, GENERATION, MOVING, OPTIONS
+};
+
 /* Keeps plancache from preferring a plan that will be made anew anyway. */
 #define COST_OF_REPLANNING 1e13
+
+/* What a plan notes of the slices that it reads. */
+typedef struct Note
+{
+	uint64		digest;
+	uint64		generation;		/* of the ledger */
+	bool		moving;			/* must be looked up at any time */
+	bool		unbound;		/* parameters without a value decide */
+	bool		replaced;		/* some slices stand in the plan */
+} Note;
 
 /* One foreign table of a query that is being planned. */
 typedef struct Choice
@@ -61,7 +80,7 @@ static PlannedStmt *call_planner(Query *query, const char *text, int options,
 								 ParamListInfo params);
 static List *choose(Query *query, ParamListInfo params, List **unfilled);
 static bool is_replaced(const WhPruned *pruned);
-static uint64 note_of(uint64 note, const WhPruned *pruned);
+static void note_choice(Note *note, const WhPruned *pruned);
 static void replace(const Choice *choice);
 static Query *query_of_choice(const Choice *choice);
 static Query *query_of_nothing(TupleDesc shown);
@@ -70,14 +89,15 @@ static Query *query_of_one(Query *inner, TupleDesc shown, List *names);
 static RangeTblEntry *make_entry(Query *query, List *names);
 static Node *balanced_union(int from, int to, TupleDesc shown);
 static List *columns_of_entry(TupleDesc shown);
-static void guard_plan(PlannedStmt *plan, Query *query, uint64 note,
-					   bool unbound, int options);
+static void guard_plan(PlannedStmt *plan, Query *query, const Note *note,
+					   int options);
 static RangeTblEntry *guard_of(const PlannedStmt *plan);
+static char *number(uint64 value);
+static uint64 noted(const RangeTblEntry *guard, int place);
 static void start_executor(QueryDesc *desc, int eflags);
-static void check_kept_plan(QueryDesc *desc, const RangeTblEntry *guard,
-							int eflags);
-static uint64 note_now(Query *query, ParamListInfo params);
-static char *note_text(uint64 note);
+static bool is_current(const RangeTblEntry *guard, ParamListInfo params);
+static uint64 digest_now(Query *query, ParamListInfo params);
+static void plan_anew(QueryDesc *desc, const RangeTblEntry *guard, int eflags);
 
 /*
  * Install the hooks; see expand.h.
@@ -104,26 +124,19 @@ plan_query(Query *query, const char *text, int options, ParamListInfo params)
 	List	   *choices;
 	List	   *unfilled = NIL;
 	Query	   *original = NULL;
+	Note		note = {0};
 	PlannedStmt *plan;
-	uint64		note = 0;
-	bool		unbound = false;
-	bool		moving = false;
 	ListCell   *lc;
 
 	if (!wh_expand_views || !wh_reads_slices(query))
 		return call_planner(query, text, options, params);
 
+	note.generation = wh_slicemap_generation();
 	choices = choose(query, params, &unfilled);
 	foreach(lc, choices)
-	{
-		const Choice *choice = (const Choice *) lfirst(lc);
+		note_choice(&note, ((const Choice *) lfirst(lc))->pruned);
 
-		note = note_of(note, choice->pruned);
-		unbound |= choice->pruned->unbound;
-		moving |= choice->pruned->mutable && is_replaced(choice->pruned);
-	}
-
-	if (params == NULL && (unbound || moving))
+	if (params == NULL && (note.replaced || note.unbound))
 		original = copyObject(query);
 	foreach(lc, choices)
 	{
@@ -138,7 +151,7 @@ plan_query(Query *query, const char *text, int options, ParamListInfo params)
 	/* Filling one of these must make the plan anew. */
 	plan->relationOids = list_concat(plan->relationOids, unfilled);
 	if (original != NULL)
-		guard_plan(plan, original, note, unbound, options);
+		guard_plan(plan, original, &note, options);
 
 	return plan;
 }
@@ -195,18 +208,24 @@ is_replaced(const WhPruned *pruned)
 }
 
 /*
- * Note what is decided about one foreign table, together with those before it.
+ * Note what is decided about one foreign table, beside those before it.
  */
-static uint64
-note_of(uint64 note, const WhPruned *pruned)
+static void
+note_choice(Note *note, const WhPruned *pruned)
 {
-	if (pruned->unbound)
-		return hash_combine64(note, 1);
-	if (!is_replaced(pruned))
-		return hash_combine64(note, 2);
+	bool		replaced = is_replaced(pruned);
 
-	return hash_combine64(hash_combine64(note, 3 + pruned->survivors),
-						  pruned->digest);
+	note->unbound |= pruned->unbound;
+	note->replaced |= replaced;
+	note->moving |= pruned->unbound || (replaced && pruned->mutable);
+
+	note->digest = hash_combine64(note->digest, replaced);
+	if (replaced)
+		note->digest = hash_combine64(hash_combine64(note->digest,
+													 pruned->survivors),
+									  pruned->digest);
+	else
+		note->digest = hash_combine64(note->digest, pruned->unbound);
 }
 
 /*
@@ -226,12 +245,12 @@ static Query *
 query_of_choice(const Choice *choice)
 {
 	List	   *names = choice->target->rte->eref->colnames;
+	int			narms = list_length(choice->arms);
 	List	   *groups = NIL;
 	List	   *group = NIL;
-	int			left = list_length(choice->arms);
 	ListCell   *lc;
 
-	if (choice->arms == NIL)
+	if (narms == 0)
 		return query_of_nothing(choice->shown);
 
 	/* The planner's work grows with the square of the arms of one level. */
@@ -239,20 +258,19 @@ query_of_choice(const Choice *choice)
 	{
 		group = lappend(group, wh_arm_query(choice->table, choice->shown,
 											(WhArm *) lfirst(lc)));
-		left--;
-		if (left > 0 && list_length(group) < wh_expand_chunk_size)
+		if (lnext(choice->arms, lc) != NULL &&
+			list_length(group) < wh_expand_chunk_size)
 			continue;
-		if (list_length(group) == 1)
-			groups = lappend(groups, linitial(group));
-		else
-			groups = lappend(groups,
-							 query_of_one(query_of_all(group, choice->shown, names),
-										  choice->shown, names));
+		groups = lappend(groups, query_of_all(group, choice->shown, names));
 		group = NIL;
 	}
+	if (list_length(groups) == 1)
+		return (Query *) linitial(groups);
 
-	return list_length(groups) == 1 ? (Query *) linitial(groups)
-		: query_of_all(groups, choice->shown, names);
+	foreach(lc, groups)
+		lfirst(lc) = query_of_one((Query *) lfirst(lc), choice->shown, names);
+
+	return query_of_all(groups, choice->shown, names);
 }
 
 /*
@@ -283,13 +301,16 @@ query_of_nothing(TupleDesc shown)
 }
 
 /*
- * Write the UNION ALL of at least two queries.
+ * Write the UNION ALL of queries; one stands for itself.
  */
 static Query *
 query_of_all(List *queries, TupleDesc shown, List *names)
 {
 	Query	   *query = makeNode(Query);
 	ListCell   *lc;
+
+	if (list_length(queries) == 1)
+		return (Query *) linitial(queries);
 
 	query->commandType = CMD_SELECT;
 	query->canSetTag = true;
@@ -400,21 +421,22 @@ columns_of_entry(TupleDesc shown)
 }
 
 /*
- * Have a plan carry its query and what was decided about it.  The executor
- * never looks at an entry that no node refers to.
+ * Have a plan carry its query and the note.  The executor never looks at an
+ * entry that no node refers to.
  */
 static void
-guard_plan(PlannedStmt *plan, Query *query, uint64 note, bool unbound,
-		   int options)
+guard_plan(PlannedStmt *plan, Query *query, const Note *note, int options)
 {
 	RangeTblEntry *guard = makeNode(RangeTblEntry);
 
 	guard->rtekind = RTE_SUBQUERY;
 	guard->subquery = query;
-	guard->eref = makeAlias(GUARD, list_make2(makeString(note_text(note)),
-											  makeString(psprintf("%d", options))));
+	guard->eref = makeAlias(GUARD, list_make4(makeString(number(note->digest)),
+											  makeString(number(note->generation)),
+											  makeString(number(note->moving)),
+											  makeString(number(options))));
 	plan->rtable = lappend(plan->rtable, guard);
-	if (unbound)
+	if (note->unbound)
 		plan->planTree->total_cost += COST_OF_REPLANNING;
 }
 
@@ -435,13 +457,38 @@ guard_of(const PlannedStmt *plan)
 		strcmp(last->eref->aliasname, GUARD) == 0 ? last : NULL;
 }
 
+static char *
+number(uint64 value)
+{
+	return psprintf(UINT64_FORMAT, value);
+}
+
+static uint64
+noted(const RangeTblEntry *guard, int place)
+{
+	return strtou64(strVal(list_nth(guard->eref->colnames, place)), NULL, 10);
+}
+
+/*
+ * Check a plan that carries its query.  A parallel worker has the plan of its
+ * leader, who did.
+ */
 static void
 start_executor(QueryDesc *desc, int eflags)
 {
 	const RangeTblEntry *guard = guard_of(desc->plannedstmt);
 
 	if (guard != NULL && !IsParallelWorker())
-		check_kept_plan(desc, guard, eflags);
+	{
+		bool		pushed = !ActiveSnapshotSet();
+
+		if (pushed)
+			PushActiveSnapshot(desc->snapshot);
+		if (!is_current(guard, desc->params))
+			plan_anew(desc, guard, eflags);
+		if (pushed)
+			PopActiveSnapshot();
+	}
 
 	if (next_executor_start)
 		next_executor_start(desc, eflags);
@@ -450,55 +497,29 @@ start_executor(QueryDesc *desc, int eflags)
 }
 
 /*
- * Make the plan anew for this run if it reads other slices than it would read
- * now.  The values given to the planner, even if there are none, tell it that
- * this plan is not kept.
+ * Does the plan read the slices that it would read if it were made now?  Locks
+ * that its transaction has already bring it no news, so those are asked for.
  */
-static void
-check_kept_plan(QueryDesc *desc, const RangeTblEntry *guard, int eflags)
+static bool
+is_current(const RangeTblEntry *guard, ParamListInfo params)
 {
-	const PlannedStmt *kept = desc->plannedstmt;
-	ParamListInfo params = desc->params;
-	int			options = atoi(strVal(lsecond(guard->eref->colnames)));
-	bool		pushed = false;
+	AcceptInvalidationMessages();
 
-	if (!ActiveSnapshotSet())
-	{
-		PushActiveSnapshot(desc->snapshot);
-		pushed = true;
-	}
-
-	if (strcmp(note_text(note_now(guard->subquery, params)),
-			   strVal(linitial(guard->eref->colnames))) != 0)
-	{
-		PlannedStmt *plan;
-
-		/* A cursor that was promised to go backward still has to. */
-		if (eflags & EXEC_FLAG_BACKWARD)
-			options |= CURSOR_OPT_SCROLL;
-		plan = planner(copyObject(guard->subquery), desc->sourceText, options,
-					   params ? params : makeParamList(0));
-		plan->queryId = kept->queryId;
-		plan->canSetTag = kept->canSetTag;
-		plan->stmt_location = kept->stmt_location;
-		plan->stmt_len = kept->stmt_len;
-		desc->plannedstmt = plan;
-	}
-
-	if (pushed)
-		PopActiveSnapshot();
+	return (!noted(guard, MOVING) &&
+			noted(guard, GENERATION) == wh_slicemap_generation()) ||
+		noted(guard, DIGEST) == digest_now(guard->subquery, params);
 }
 
 /*
- * Note what would be decided now, locking nothing.
+ * Look up what would be decided now, locking nothing.
  */
 static uint64
-note_now(Query *query, ParamListInfo params)
+digest_now(Query *query, ParamListInfo params)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(caller, "pg_warehouse kept plan",
 											   ALLOCSET_SMALL_SIZES);
-	uint64		note = 0;
+	Note		note = {0};
 	ListCell   *lc;
 
 	MemoryContextSwitchTo(work);
@@ -510,19 +531,36 @@ note_now(Query *query, ParamListInfo params)
 		if (!target->plain)
 			continue;
 		rel = table_open(target->rte->relid, NoLock);
-		note = note_of(note, wh_prune(wh_union_table(rel), target->rti,
-									  target->quals, params,
-									  wh_expand_max_slices));
+		note_choice(&note, wh_prune(wh_union_table(rel), target->rti,
+									target->quals, params,
+									wh_expand_max_slices));
 		table_close(rel, NoLock);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(work);
 
-	return note;
+	return note.digest;
 }
 
-static char *
-note_text(uint64 note)
+/*
+ * Make the plan anew for this run.  The values given to the planner, even if
+ * there are none, tell it that this plan is not kept.
+ */
+static void
+plan_anew(QueryDesc *desc, const RangeTblEntry *guard, int eflags)
 {
-	return psprintf(UINT64_FORMAT, note);
+	const PlannedStmt *kept = desc->plannedstmt;
+	int			options = (int) noted(guard, OPTIONS);
+	PlannedStmt *plan;
+
+	/* A cursor that was promised to go backward still has to. */
+	if (eflags & EXEC_FLAG_BACKWARD)
+		options |= CURSOR_OPT_SCROLL;
+	plan = planner(copyObject(guard->subquery), desc->sourceText, options,
+				   desc->params ? desc->params : makeParamList(0));
+	plan->queryId = kept->queryId;
+	plan->canSetTag = kept->canSetTag;
+	plan->stmt_location = kept->stmt_location;
+	plan->stmt_len = kept->stmt_len;
+	desc->plannedstmt = plan;
 }

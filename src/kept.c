@@ -13,6 +13,7 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
@@ -34,6 +35,7 @@
 	" pg_catalog.acldefault('r', c.relowner))) a"
 
 static WhArg oid_arg(Oid oid);
+static WhArg oids_arg(const List *oids);
 static List *strings_of_query(const char *sql, const WhArg *args, int nargs);
 static List *column_names(TupleDesc columns);
 
@@ -118,19 +120,18 @@ wh_kept_restore(const WhKept *kept, Oid relid)
 }
 
 /*
- * List what others built on a relation; see kept.h.  Rules, triggers and
- * defaults of the relation itself are people's too, though they would go with
+ * List what others built on relations; see kept.h.  Rules, triggers and
+ * defaults of a relation itself are people's too, though they would go with
  * it without a word; its own constraints are not, since what we make has none.
  */
 char *
-wh_kept_dependents(Oid relid, Oid ours)
+wh_kept_dependents(const List *relids, const List *ours)
 {
 	WhArg		args[2];
 	List	   *dependents;
 
-	/* People see a rule as its view; the row type carries dependents too. */
-	args[0] = oid_arg(relid);
-	args[1] = oid_arg(ours);
+	args[0] = oids_arg(relids);
+	args[1] = oids_arg(ours);
 	dependents =
 		strings_of_query("SELECT pg_catalog.string_agg(DISTINCT"
 						 " CASE WHEN r.rulename = '_RETURN' THEN"
@@ -153,9 +154,9 @@ wh_kept_dependents(Oid relid, Oid ours)
 						 " LEFT JOIN pg_catalog.pg_constraint k"
 						 " ON k.oid = d.objid AND d.classid ="
 						 " 'pg_catalog.pg_constraint'::pg_catalog.regclass"
-						 " WHERE c.oid = $1 AND k.conrelid IS DISTINCT FROM $1"
-						 " AND (r.oid IS NULL OR r.ev_class <> $2"
-						 " AND NOT (r.ev_class = $1 AND r.rulename = '_RETURN'))"
+						 " WHERE c.oid = ANY ($1) AND (k.oid IS NULL OR k.conrelid <> ALL ($1))"
+						 " AND (r.oid IS NULL OR r.ev_class <> ALL ($2)"
+						 " AND NOT (r.ev_class = ANY ($1) AND r.rulename = '_RETURN'))"
 						 " HAVING pg_catalog.count(*) > 0",
 						 args, lengthof(args));
 
@@ -163,12 +164,12 @@ wh_kept_dependents(Oid relid, Oid ours)
 }
 
 /*
- * Refuse to lose it; see kept.h.
+ * Refuse to lose what others built on a relation; see kept.h.
  */
 void
 wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 {
-	char	   *dependents = wh_kept_dependents(relid, ours);
+	char	   *dependents = wh_kept_dependents(list_make1_oid(relid), list_make1_oid(ours));
 
 	if (dependents == NULL)
 		return;
@@ -246,6 +247,22 @@ static WhArg
 oid_arg(Oid oid)
 {
 	WhArg		arg = {OIDOID, ObjectIdGetDatum(oid), false};
+
+	return arg;
+}
+
+static WhArg
+oids_arg(const List *oids)
+{
+	Datum	   *elems = (Datum *) palloc(sizeof(Datum) * Max(list_length(oids), 1));
+	WhArg		arg = {OIDARRAYOID, (Datum) 0, false};
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, oids)
+		elems[n++] = ObjectIdGetDatum(lfirst_oid(lc));
+	arg.value = PointerGetDatum(construct_array(elems, n, OIDOID, sizeof(Oid), true,
+												TYPALIGN_INT));
 
 	return arg;
 }

@@ -23,11 +23,15 @@ extern WhKept *wh_kept(Oid relid, TupleDesc successor);
 extern void wh_kept_restore(const WhKept *kept, Oid relid);
 
 /*
- * List what depends on the relation and would go with it, but for the view
- * "ours" (InvalidOid: none), as people know it; NULL for nothing.  The second
- * one throws 2BP01 with that list; "what" as in: view "a.b".
+ * List what depends on the relations (OIDs) and would go with them, but for
+ * themselves and those of "ours", as people know it; NULL for nothing.
  */
-extern char *wh_kept_dependents(Oid relid, Oid ours);
+extern char *wh_kept_dependents(const List *relids, const List *ours);
+
+/*
+ * Throw 2BP01 listing what depends on the relation, but for the view "ours"
+ * (InvalidOid: none); "what" as in: view "a.b".
+ */
 extern void wh_kept_check_dependents(Oid relid, Oid ours, const char *what);
 
 /*

@@ -27,6 +27,7 @@
 #include "audit.h"
 #include "compat.h"
 #include "guc.h"
+#include "json.h"
 #include "matview.h"
 #include "names.h"
 #include "published.h"
@@ -97,7 +98,6 @@ static void drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers);
 static char *endpoint_json(const WhTenant *tenant);
 static char *leftovers_json(const WhTenant *tenant, bool dry_run,
 							const Leftovers *leftovers);
-static void append_json_array(StringInfo json, List *strings);
 
 /*
  * _wh.add_tenant(tenant, host, dbname, username, ...)
@@ -177,6 +177,7 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	char	   *new_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	bool		with_schema = PG_GETARG_BOOL(2);
 	const char *new_schema;
+	List	   *templates = NIL;
 	WhTenant   *tenant;
 	StringInfoData detail;
 	WhRole		caller;
@@ -189,6 +190,9 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	wh_check_schema_name(new_schema);
 	wh_tenant_check_free(new_name, new_schema, tenant);
 	lock_pairs(tenant);
+	foreach(lc, published_templates(tenant))
+		templates = lappend(templates, wh_template(strVal(lfirst(lc))));
+	wh_unionview_lock(templates, tenant);
 
 	if (strcmp(new_schema, tenant->schema) != 0)
 		rename_schema(tenant->schema, new_schema);
@@ -197,10 +201,10 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	foreach(lc, wh_templates_all())
 		wh_schedule_rename(((const WhTemplate *) lfirst(lc))->name, name, new_name);
 
-	/* The cross-tenant view says the new name. */
+	/* The views go by the new name. */
 	tenant = wh_tenant(new_name);
-	foreach(lc, published_templates(tenant))
-		(void) wh_unionview_all(wh_template(strVal(lfirst(lc))));
+	foreach(lc, templates)
+		wh_unionview_renamed((const WhTemplate *) lfirst(lc), tenant);
 	wh_role_leave(&caller);
 
 	initStringInfo(&detail);
@@ -654,25 +658,10 @@ leftovers_json(const WhTenant *tenant, bool dry_run, const Leftovers *leftovers)
 	appendStringInfoString(&json, "{\"tenant\": ");
 	escape_json(&json, tenant->name);
 	appendStringInfo(&json, ", \"dry_run\": %s, \"dropped\": ", dry_run ? "true" : "false");
-	append_json_array(&json, leftovers->dropped);
+	wh_json_strings(&json, leftovers->dropped);
 	appendStringInfoString(&json, ", \"kept\": ");
-	append_json_array(&json, leftovers->kept);
+	wh_json_strings(&json, leftovers->kept);
 	appendStringInfo(&json, ", \"rows\": " INT64_FORMAT "}", leftovers->rows);
 
 	return json.data;
-}
-
-static void
-append_json_array(StringInfo json, List *strings)
-{
-	ListCell   *lc;
-
-	appendStringInfoChar(json, '[');
-	foreach(lc, strings)
-	{
-		if (lc != list_head(strings))
-			appendStringInfoString(json, ", ");
-		escape_json(json, (const char *) lfirst(lc));
-	}
-	appendStringInfoChar(json, ']');
 }

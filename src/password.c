@@ -1,8 +1,8 @@
 /*
  * password.c
  *		How passwords come in: _wh.set_tenant_password(), its file form, COPY
- *		into _wh.tenant_password_entry; and keeping the keys they are sealed
- *		with.
+ *		into _wh.tenant_password_entry, _wh.rotate_password(); and keeping the
+ *		keys they are sealed with.
  *
  * The rule kept here: a password on its way reaches no log, no error text and
  * no statistics view, also when something fails.  PostgreSQL writes a
@@ -35,6 +35,8 @@
 #include "utils/rel.h"
 
 #include "audit.h"
+#include "bridge.h"
+#include "conn.h"
 #include "seal.h"
 #include "secret.h"
 #include "settings.h"
@@ -45,6 +47,7 @@
 
 PG_FUNCTION_INFO_V1(wh_set_tenant_password);
 PG_FUNCTION_INFO_V1(wh_set_tenant_password_from_file);
+PG_FUNCTION_INFO_V1(wh_rotate_password);
 PG_FUNCTION_INFO_V1(wh_tenant_password_entry_guard);
 PG_FUNCTION_INFO_V1(wh_tenant_password_entry_insert);
 PG_FUNCTION_INFO_V1(wh_tenant_connections_forget);
@@ -61,6 +64,8 @@ static char *secret_copy(const text *value);
 static char *read_password_file(const char *path);
 static int	open_password_file(const char *path);
 static void set_password(const char *tenant_name, char *password);
+static void rotate_password(const char *target, char *password);
+static void refuse_empty(const char *kind, const char *name, const char *password);
 
 /*
  * _wh.set_tenant_password(tenant text, password text)
@@ -97,6 +102,28 @@ wh_set_tenant_password_from_file(PG_FUNCTION_ARGS)
 
 	wh_need_superuser("read a password from a file of the server");
 	set_password(tenant_name, read_password_file(path));
+
+	PG_RETURN_VOID();
+}
+
+/*
+ * _wh.rotate_password(target text, password text)
+ */
+Datum
+wh_rotate_password(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback hidden;
+	char	   *target;
+	char	   *password;
+
+	begin_hidden(&hidden);
+	pgstat_report_activity(STATE_RUNNING, "SELECT _wh.rotate_password(...)");
+	refuse_if_logged();
+
+	target = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	password = secret_copy(PG_GETARG_TEXT_PP(1));
+	rotate_password(target, password);
+	end_hidden(&hidden);
 
 	PG_RETURN_VOID();
 }
@@ -434,14 +461,63 @@ set_password(const char *tenant_name, char *password)
 				 errhint("Give the name of a tenant.")));
 
 	wh_become_owner(&caller);
-	if (password[0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("password of tenant \"%s\" is empty", tenant_name),
-				 errhint("Give the password of the tenant's user.")));
+	refuse_empty("tenant", tenant_name, password);
+
+	/* A bridge keeps no sealed password, so there is but one way. */
+	if (wh_tenant_find(tenant_name) == NULL && wh_bridge_find(tenant_name) != NULL)
+	{
+		wh_role_leave(&caller);
+		rotate_password(tenant_name, password);
+		return;
+	}
 	wh_secret_store(wh_tenant(tenant_name), password);
 	wh_wipe_secret(password);
 	wh_role_leave(&caller);
 
 	wh_audit("set_tenant_password", tenant_name, NULL);
+}
+
+/*
+ * Change the password of a tenant, a bridge or both, and log in with it.  An
+ * error takes everything back, so the old password stays until the new one is
+ * known to work.
+ */
+static void
+rotate_password(const char *target, char *password)
+{
+	const WhTenant *tenant;
+	const WhBridge *bridge;
+	WhRole		caller;
+
+	wh_become_owner(&caller);
+	tenant = wh_tenant_find(target);
+	bridge = wh_bridge_find(target);
+	if (tenant == NULL && bridge == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("neither a tenant nor a bridge is named \"%s\"", target),
+				 errhint("SELECT tenant_name FROM _wh.tenant_connections; SELECT server_name FROM _wh.bridges;")));
+	refuse_empty(tenant != NULL ? "tenant" : "bridge", target, password);
+
+	if (tenant != NULL)
+	{
+		wh_secret_store(tenant, password);
+		wh_disconnect(wh_connect(tenant, psprintf("Tenant \"%s\".", tenant->name)));
+	}
+	if (bridge != NULL)
+		wh_bridge_set_password(wh_bridge_to_change(target), password);
+	wh_wipe_secret(password);
+	wh_role_leave(&caller);
+
+	wh_audit("rotate_password", target, NULL);
+}
+
+static void
+refuse_empty(const char *kind, const char *name, const char *password)
+{
+	if (password[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("password of %s \"%s\" is empty", kind, name),
+				 errhint("Give the password of the %s's user.", kind)));
 }

@@ -24,6 +24,8 @@
 static const char *sqlstate_in(const char *text);
 static int	sqlerrcode_of(const char *sqlstate);
 static const char *hint_for(const WhRemote *remote, int sqlerrcode);
+static bool is_bridge(const WhRemote *remote);
+static const char *probe_of(const WhRemote *remote);
 static char *reason_in(const PGconn *pg);
 
 /*
@@ -45,7 +47,7 @@ wh_remote_raise(const WhRemote *remote, const char *sqlstate,
 	wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(sqlerrcode),
-			 errmsg("tenant \"%s\": %s", remote->tenant, message),
+			 errmsg("%s \"%s\": %s", remote->kind, remote->name, message),
 			 errdetail("%s", remote->subject),
 			 errhint("%s", hint)));
 }
@@ -70,10 +72,12 @@ wh_remote_raise_connect(const WhRemote *remote, PGconn *pg, bool timed_out)
 		wh_remote_failed_mark();
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PASSWORD),
-				 errmsg("tenant \"%s\" asks for a password", remote->tenant),
+				 errmsg("%s \"%s\" asks for a password", remote->kind, remote->name),
 				 errdetail("%s", remote->subject),
-				 errhint("SELECT _wh.alter_tenant(%s, auth_method => 'password');",
-						 quote_literal_cstr(remote->tenant))));
+				 errhint(is_bridge(remote) ?
+						 "SELECT _wh.rotate_password(%s, '...');" :
+						 "SELECT _wh.alter_tenant(%s, auth_method => 'password');",
+						 quote_literal_cstr(remote->name))));
 	}
 	wh_remote_raise_unreachable(remote, reason_in(pg));
 }
@@ -93,10 +97,9 @@ wh_remote_raise_unreachable(const WhRemote *remote, const char *reason)
 	wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-			 errmsg("could not connect to tenant \"%s\"", remote->tenant),
+			 errmsg("could not connect to %s \"%s\"", remote->kind, remote->name),
 			 errdetail("%s\n%s", remote->subject, reason),
-			 errhint("SELECT * FROM _wh.test_tenant(%s);",
-					 quote_literal_cstr(remote->tenant))));
+			 errhint("%s", probe_of(remote))));
 }
 
 void
@@ -105,10 +108,9 @@ wh_remote_raise_lost(const WhRemote *remote, PGconn *pg)
 	wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
-			 errmsg("connection to tenant \"%s\" was lost", remote->tenant),
+			 errmsg("connection to %s \"%s\" was lost", remote->kind, remote->name),
 			 errdetail("%s\n%s", remote->subject, reason_in(pg)),
-			 errhint("SELECT * FROM _wh.test_tenant(%s);",
-					 quote_literal_cstr(remote->tenant))));
+			 errhint("%s", probe_of(remote))));
 }
 
 /*
@@ -183,8 +185,12 @@ sqlerrcode_of(const char *sqlstate)
 static const char *
 hint_for(const WhRemote *remote, int sqlerrcode)
 {
-	const char *tenant = quote_literal_cstr(remote->tenant);
+	const char *tenant = quote_literal_cstr(remote->name);
 	const char *username = quote_identifier(remote->username);
+
+	if (is_bridge(remote))
+		return sqlerrcode == ERRCODE_INVALID_PASSWORD ?
+			psprintf("SELECT _wh.rotate_password(%s, '...');", tenant) : probe_of(remote);
 
 	switch (sqlerrcode)
 	{
@@ -218,11 +224,28 @@ hint_for(const WhRemote *remote, int sqlerrcode)
 		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
 		case ERRCODE_OPERATOR_INTERVENTION:
 		case ERRCODE_SYSTEM_ERROR:
-			return psprintf("SELECT * FROM _wh.test_tenant(%s);", tenant);
+			return probe_of(remote);
 		default:
 			return psprintf("Try the statement at the tenant: SELECT remote_sql FROM _wh.wh_plan(tenant => %s);",
 							tenant);
 	}
+}
+
+static bool
+is_bridge(const WhRemote *remote)
+{
+	return strcmp(remote->kind, "bridge") == 0;
+}
+
+/*
+ * Write the call that tells at which hop it fails.
+ */
+static const char *
+probe_of(const WhRemote *remote)
+{
+	return psprintf("SELECT * FROM _wh.%s(%s);",
+					is_bridge(remote) ? "verify_bridge" : "test_tenant",
+					quote_literal_cstr(remote->name));
 }
 
 /*

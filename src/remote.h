@@ -1,6 +1,6 @@
 /*
  * remote.h
- *		A tenant's failures as errors of ours.
+ *		A tenant's failures as errors of ours; and a bridge's.
  */
 #ifndef WH_REMOTE_H
 #define WH_REMOTE_H
@@ -10,7 +10,8 @@
 /* Who failed, and at what. */
 typedef struct WhRemote
 {
-	char	   *tenant;
+	const char *kind;			/* tenant, bridge */
+	char	   *name;
 	char	   *username;
 	char	   *subject;		/* begins the DETAIL */
 } WhRemote;

@@ -24,6 +24,8 @@
 #include "run.h"
 #include "spi.h"
 
+static WhSync *find_sync(const char *condition, WhArg arg);
+static bool report_sync(const char *assignments, const WhArg *args, int nargs);
 static char *service_instance(void);
 
 /*
@@ -180,20 +182,25 @@ wh_run_lost(WhRun *run)
 void
 wh_run_reap(const WhRun *run)
 {
-	WhArg		args[4];
+	WhArg		args[5];
 
 	args[0] = wh_text(run->template_name);
 	args[1] = wh_text(run->tenant_name);
 	args[2] = wh_int8(run->run_id);
 	args[3] = wh_timestamptz(GetCurrentTimestamp());
+	args[4] = wh_text(run->table_name);
 
 	(void) wh_ledger("UPDATE _wh.extract_runs AS r SET status = 'lost',"
 					 " run_finished_at = $4, error_category = 'local',"
 					 " error_message = 'the run ended without a word',"
 					 " error_hint = 'See the server log around run_started_at."
 					 " The next refresh heals it.'"
-					 " WHERE r.template_name OPERATOR(pg_catalog.=) $1"
-					 " AND r.tenant_name OPERATOR(pg_catalog.=) $2"
+					 " WHERE CASE WHEN $1 IS NULL"
+					 " THEN r.template_name IS NULL"
+					 "   AND r.kind OPERATOR(pg_catalog.<>) 'sync'"
+					 "   AND r.table_name OPERATOR(pg_catalog.=) $5"
+					 " ELSE r.template_name OPERATOR(pg_catalog.=) $1"
+					 "   AND r.tenant_name OPERATOR(pg_catalog.=) $2 END"
 					 " AND r.status IN ('extracting', 'uploaded')"
 					 " AND r.run_id OPERATOR(pg_catalog.<>) $3"
 					 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a"
@@ -327,6 +334,151 @@ wh_run_error_json(StringInfo json, const WhRun *run)
 			appendStringInfoString(json, "null");
 	}
 	appendStringInfoChar(json, '}');
+}
+
+/*
+ * Begin a sync; see run.h.  The unique index of running syncs decides between
+ * two that begin at once.
+ */
+int64
+wh_sync_start(const char *sync_type, Jsonb *metadata,
+			  const Interval *expect_within, const char *instance)
+{
+	WhArg		args[5];
+
+	args[0] = wh_text(sync_type);
+	args[1] = wh_timestamptz(GetCurrentTimestamp());
+	args[2] = wh_jsonb(metadata);
+	args[3].typid = INTERVALOID;
+	args[3].value = IntervalPGetDatum(expect_within);
+	args[3].isnull = false;
+	args[4] = wh_text(instance);
+
+	(void) wh_ledger("UPDATE _wh.extract_runs SET status = 'lost',"
+					 " run_finished_at = $2, error_category = 'local',"
+					 " error_message = 'no progress within the time that it expected',"
+					 " error_hint = 'See the service that ran it; its report still"
+					 " counts when it comes.'"
+					 " WHERE kind = 'sync' AND status = 'extracting'"
+					 " AND table_name OPERATOR(pg_catalog.=) $1"
+					 " AND expected_by OPERATOR(pg_catalog.<=) $2",
+					 args, 2);
+
+	return wh_ledger("INSERT INTO _wh.extract_runs (kind, table_name,"
+					 " run_started_at, context, expect_within, expected_by,"
+					 " service_instance)"
+					 " VALUES ('sync', $1, $2, $3, $4,"
+					 " $2 OPERATOR(pg_catalog.+) $4, $5)"
+					 " ON CONFLICT DO NOTHING RETURNING run_id",
+					 args, lengthof(args));
+}
+
+WhSync *
+wh_sync_find(int64 run_id)
+{
+	return find_sync("run_id OPERATOR(pg_catalog.=) $1", wh_int8(run_id));
+}
+
+WhSync *
+wh_sync_running(const char *sync_type)
+{
+	return find_sync("table_name OPERATOR(pg_catalog.=) $1"
+					 " AND status OPERATOR(pg_catalog.=) 'extracting'",
+					 wh_text(sync_type));
+}
+
+/*
+ * Note progress: the time that is left begins anew.
+ */
+bool
+wh_sync_progress(const WhSyncReport *report)
+{
+	WhArg		args[4];
+
+	args[0] = wh_int8(report->run_id);
+	args[1] = wh_int8(report->records);
+	args[2] = report->has_latest ? wh_timestamptz(report->latest) : wh_null(TIMESTAMPTZOID);
+	args[3] = wh_timestamptz(GetCurrentTimestamp());
+
+	return report_sync("rows_extracted = $2,"
+					   " latest_timestamp = coalesce($3, latest_timestamp),"
+					   " expected_by = $4 OPERATOR(pg_catalog.+) expect_within",
+					   args, lengthof(args));
+}
+
+bool
+wh_sync_complete(const WhSyncReport *report)
+{
+	WhArg		args[5];
+
+	args[0] = wh_int8(report->run_id);
+	args[1] = wh_int8(report->records);
+	args[2] = report->has_latest ? wh_timestamptz(report->latest) : wh_null(TIMESTAMPTZOID);
+	args[3] = wh_timestamptz(GetCurrentTimestamp());
+	args[4] = wh_jsonb(report->metadata);
+
+	return report_sync("status = 'loaded', run_finished_at = $4,"
+					   " rows_extracted = $2, rows_loaded = $2,"
+					   " latest_timestamp = coalesce($3, latest_timestamp),"
+					   " context = CASE WHEN $5 IS NULL THEN context"
+					   " ELSE coalesce(context, '{}') OPERATOR(pg_catalog.||) $5 END,"
+					   " error_category = NULL, error_message = NULL, error_hint = NULL",
+					   args, lengthof(args));
+}
+
+bool
+wh_sync_fail(int64 run_id, const char *message, const char *category)
+{
+	WhArg		args[4];
+
+	args[0] = wh_int8(run_id);
+	args[1] = wh_text(message);
+	args[2] = wh_text(category);
+	args[3] = wh_timestamptz(GetCurrentTimestamp());
+
+	return report_sync("status = 'failed', run_finished_at = $4,"
+					   " error_message = $2, error_category = $3, error_hint = NULL",
+					   args, lengthof(args));
+}
+
+static WhSync *
+find_sync(const char *condition, WhArg arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	WhSync	   *sync = NULL;
+
+	SPI_connect();
+	if (wh_spi(SPI_OK_SELECT,
+			   psprintf("SELECT run_id, table_name, status, service_instance"
+						" FROM _wh.extract_runs"
+						" WHERE kind OPERATOR(pg_catalog.=) 'sync' AND %s", condition),
+			   &arg, 1) == 1)
+	{
+		/* Copy out while the SPI result is still there. */
+		MemoryContextSwitchTo(caller);
+		sync = (WhSync *) palloc(sizeof(WhSync));
+		sync->run_id = wh_col_int8(0, 1, 0);
+		sync->sync_type = wh_col_text(0, 2);
+		sync->status = wh_col_text(0, 3);
+		sync->service_instance = wh_col_text(0, 4);
+	}
+	SPI_finish();
+
+	return sync;
+}
+
+/*
+ * Assign to the row of sync $1 while its service may still speak: it runs, or
+ * was given up too early.
+ */
+static bool
+report_sync(const char *assignments, const WhArg *args, int nargs)
+{
+	return wh_ledger(psprintf("UPDATE _wh.extract_runs SET %s"
+							  " WHERE run_id OPERATOR(pg_catalog.=) $1"
+							  " AND kind = 'sync'"
+							  " AND status IN ('extracting', 'lost')", assignments),
+					 args, nargs) > 0;
 }
 
 /*

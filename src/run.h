@@ -10,6 +10,8 @@
 #include "nodes/pg_list.h"
 #include "period.h"
 #include "utils/elog.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 typedef struct WhRun
 {
@@ -61,8 +63,9 @@ extern void wh_run_read(WhRun *run);
 extern void wh_run_lost(WhRun *run);
 
 /*
- * Mark rows of (template, tenant) that still say extracting or uploaded, but
- * the run's own, as lost.  The caller holds the pair's object lock.
+ * Mark rows that still say extracting or uploaded, but the run's own, as lost:
+ * those of its template and tenant or, where it has no template, of its
+ * table_name.  The caller holds the object lock of that pair or relation.
  */
 extern void wh_run_reap(const WhRun *run);
 
@@ -79,6 +82,48 @@ extern void wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), v
  */
 extern bool wh_run_rechecked(const char *template_name, const char *tenant,
 							 DateADT day, TimestampTz since);
+
+/* A sync of an outside service, as its row of the log has it. */
+typedef struct WhSync
+{
+	int64		run_id;
+	char	   *sync_type;
+	char	   *status;
+	char	   *service_instance;
+} WhSync;
+
+/* What a service says of a sync. */
+typedef struct WhSyncReport
+{
+	int64		run_id;
+	int64		records;
+	bool		has_latest;
+	TimestampTz latest;			/* of what it has read */
+	Jsonb	   *metadata;		/* NULL: nothing to add */
+} WhSyncReport;
+
+/*
+ * Begin a sync: one of the type that is overdue becomes lost, and then the row
+ * is inserted, unless one is running.  Returns 0 in that case, else run_id.
+ * Another session's that has not committed yet is waited for.
+ */
+extern int64 wh_sync_start(const char *sync_type, Jsonb *metadata,
+						   const Interval *expect_within, const char *instance);
+
+/*
+ * Find a sync by its number, or the one of a type that is running; NULL when
+ * there is none.  As the current user, who has become the owner.
+ */
+extern WhSync *wh_sync_find(int64 run_id);
+extern WhSync *wh_sync_running(const char *sync_type);
+
+/*
+ * Write what a service says, if its sync is running or lost; false when it has
+ * ended otherwise.  Progress leaves a lost one lost.
+ */
+extern bool wh_sync_progress(const WhSyncReport *report);
+extern bool wh_sync_complete(const WhSyncReport *report);
+extern bool wh_sync_fail(int64 run_id, const char *message, const char *category);
 
 /* Raise what a run's error or reason says as a WARNING with the same text. */
 extern void wh_run_warn(const WhRun *run);

@@ -7,6 +7,9 @@
  * where it may be sent, so that a row moved to another tenant, or a tenant
  * moved to another host, opens nothing.  Clear text passes through;
  * endpoint.c is the only one to ask for it.
+ *
+ * A bridge's password is where postgres_fdw needs it, in clear in the owner's
+ * user mapping; it is read from there, so that both use the same.
  */
 #include "postgres.h"
 
@@ -15,6 +18,8 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -24,6 +29,7 @@
 #include "row.h"
 #include "seal.h"
 #include "secret.h"
+#include "settings.h"
 #include "spi.h"
 
 #define SUBJECT_PREFIX "tenant:"
@@ -41,6 +47,7 @@ static WhSealed *find_sealed(const char *subject);
 static WhSealed *copy_sealed(HeapTuple tuple, TupleDesc desc);
 static Datum column(HeapTuple tuple, TupleDesc desc, const char *name);
 static List *list_subjects(void);
+static char *mapping_password(const WhTenant *bridge);
 
 /*
  * Seal the password for the tenant's present endpoint and keep it in place of
@@ -83,10 +90,15 @@ wh_secret_drop(const WhTenant *tenant)
 char *
 wh_secret_open(const WhTenant *tenant)
 {
-	Binding		binding = binding_of(tenant);
-	WhSealed   *sealed = find_sealed(subject_of(tenant));
+	Binding		binding;
+	WhSealed   *sealed;
 	char	   *password;
 
+	if (tenant->server != NULL)
+		return mapping_password(tenant);
+
+	binding = binding_of(tenant);
+	sealed = find_sealed(subject_of(tenant));
 	if (sealed == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -274,4 +286,36 @@ list_subjects(void)
 	table_close(rel, AccessShareLock);
 
 	return subjects;
+}
+
+/*
+ * Copy the password that the owner's user mapping has for a bridge.
+ */
+static char *
+mapping_password(const WhTenant *bridge)
+{
+	ForeignServer *server = GetForeignServerByName(bridge->server, false);
+	UserMapping *mapping = GetUserMapping(wh_owner_oid(), server->serverid);
+	ListCell   *lc;
+
+	foreach(lc, mapping->options)
+	{
+		DefElem    *option = (DefElem *) lfirst(lc);
+		const char *value;
+		char	   *password;
+
+		if (strcmp(option->defname, "password") != 0)
+			continue;
+		value = defGetString(option);
+		password = wh_alloc_secret(strlen(value) + 1);
+		strcpy(password, value);
+
+		return password;
+	}
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("bridge \"%s\" has no password", bridge->name),
+			 errhint("SELECT _wh.rotate_password(%s, '...');",
+					 quote_literal_cstr(bridge->name))));
 }

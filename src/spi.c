@@ -242,21 +242,25 @@ wh_ddl(const char *sql)
  * Run one utility statement given as a raw parse tree; "source" is the text
  * that error positions and event triggers are shown.
  */
-void
+uint64
 wh_ddl_stmt(Node *stmt, const char *source)
 {
 	PlannedStmt *pstmt = makeNode(PlannedStmt);
+	QueryCompletion completion;
 
 	pstmt->commandType = CMD_UTILITY;
 	pstmt->canSetTag = false;
 	pstmt->utilityStmt = stmt;
 	pstmt->stmt_location = -1;
 
+	InitializeQueryCompletion(&completion);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	ProcessUtility(pstmt, source, false, PROCESS_UTILITY_QUERY, NULL, NULL,
-				   None_Receiver, NULL);
+				   None_Receiver, &completion);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
+
+	return completion.nprocessed;
 }
 
 /*

@@ -60,10 +60,11 @@ extern TimestampTz wh_col_timestamptz(uint64 row, int col, TimestampTz if_null);
 /*
  * Run one utility statement as the current user; the caller has become the
  * owner (role.h).  wh_ddl() connects to SPI by itself.  wh_ddl_stmt() takes a
- * raw parse tree, which it scribbles on.
+ * raw parse tree, which it scribbles on, and returns how many rows the
+ * statement says that it processed.
  */
 extern void wh_ddl(const char *sql);
-extern void wh_ddl_stmt(Node *stmt, const char *source);
+extern uint64 wh_ddl_stmt(Node *stmt, const char *source);
 
 /*
  * Write a control table as the installer: a fixed statement, everything

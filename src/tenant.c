@@ -88,11 +88,17 @@ wh_tenant_connections_validate(PG_FUNCTION_ARGS)
 }
 
 WhTenant *
+wh_tenant_find(const char *name)
+{
+	return find_tenant("SELECT * FROM _wh.tenant_connections"
+					   " WHERE tenant_name OPERATOR(pg_catalog.=) $1",
+					   name);
+}
+
+WhTenant *
 wh_tenant(const char *name)
 {
-	WhTenant   *tenant = find_tenant("SELECT * FROM _wh.tenant_connections"
-									 " WHERE tenant_name OPERATOR(pg_catalog.=) $1",
-									 name);
+	WhTenant   *tenant = wh_tenant_find(name);
 
 	if (tenant == NULL)
 		ereport(ERROR,
@@ -342,7 +348,7 @@ find_tenant(const char *sql, const char *value)
 static WhTenant *
 read_tenant(HeapTuple tuple, TupleDesc desc)
 {
-	WhTenant   *tenant = (WhTenant *) palloc(sizeof(WhTenant));
+	WhTenant   *tenant = (WhTenant *) palloc0(sizeof(WhTenant));
 	bool		isnull;
 
 	tenant->name = wh_row_text(tuple, desc, "tenant_name");

@@ -27,14 +27,18 @@ typedef struct WhTenant
 	Jsonb	   *options;
 	bool		enabled;
 	char	   *description;
+	char	   *server;			/* set for a bridge, whose password is in the
+								 * owner's user mapping of that name */
 } WhTenant;
 
 /*
  * Look a tenant up, as the current user, who has become the owner; the
  * result is in CurrentMemoryContext.  Unknown: 42704 with HINT
- * _wh.add_tenant().  The _by_key form is what MV bodies use.
+ * _wh.add_tenant(), or NULL from the _find form.  The _by_key form is what MV
+ * bodies use.
  */
 extern WhTenant *wh_tenant(const char *name);
+extern WhTenant *wh_tenant_find(const char *name);
 extern WhTenant *wh_tenant_by_key(const char *key);
 
 /* Enabled tenants in order of name; NIL when there is none. */

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "utils/lsyscache.h"
+
 #include "kept.h"
 #include "lock.h"
 #include "published.h"
@@ -28,10 +30,12 @@ typedef struct Member
 	const WhTemplate *tmpl;
 	const char *tenant;			/* or WH_PUBLIC_VIEW */
 	const char *schema;
+	const WhPublished *row;		/* NULL: not made yet */
 	bool		stale;			/* it has to change */
 	Oid			busy;			/* the view, when it could not be locked */
 } Member;
 
+static List *views_naming(const WhTemplate *tmpl, const WhTenant *tenant);
 static void lock_stale(const WhTemplate *tmpl, List *members);
 static bool update_tenant(const WhTemplate *tmpl, const char *tenant,
 						  const char *schema);
@@ -41,8 +45,9 @@ static void update_table_of(WhRun *run, void *arg);
 static bool contained(WhRun *run, void (*work) (WhRun *run, void *arg),
 					  void *arg);
 static List *members_of(const WhTemplate *tmpl);
+static bool is_member(List *members, const char *tenant);
 static Member *make_member(const WhTemplate *tmpl, const char *tenant,
-						   const char *schema);
+						   const char *schema, const WhPublished *row);
 static bool ensure_table(const WhTemplate *tmpl);
 static TupleDesc table_columns(const WhTemplate *tmpl);
 static TupleDesc with_columns(TupleDesc columns, TupleDesc others);
@@ -80,7 +85,8 @@ wh_unionview_public(const WhTemplate *tmpl)
 	}
 
 	changed = ensure_table(tmpl);
-	if (wh_view_is_current(wh_view_of_all(tmpl, NULL)))
+	if (wh_view_is_current(wh_view_of_all(tmpl, NULL),
+						   wh_published_find(tmpl->name, WH_PUBLIC_VIEW)))
 		return changed;
 
 	/* Whoever held the lock may have changed what there is to show. */
@@ -151,6 +157,76 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 }
 
 /*
+ * Lock views before a tenant is renamed; see unionview.h.
+ */
+void
+wh_unionview_lock(List *templates, const WhTenant *tenant)
+{
+	List	   *relids = NIL;
+	List	   *busy;
+	ListCell   *lc;
+
+	foreach(lc, templates)
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+
+		wh_published_lock(tmpl->name);
+		relids = list_concat(relids, views_naming(tmpl, tenant));
+	}
+
+	busy = wh_lock_at_once(relids);
+	if (busy != NIL)
+	{
+		Oid			relid = linitial_oid(busy);
+
+		wh_lock_missed(relid,
+					   wh_view_what(get_namespace_name(get_rel_namespace(relid)),
+									get_rel_name(relid)));
+	}
+}
+
+/*
+ * Write views anew after a tenant was renamed; see unionview.h.
+ */
+void
+wh_unionview_renamed(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	int			nestlevel = wh_lock_bound();
+	ListCell   *lc;
+
+	if (!OidIsValid(wh_viewtable_relid(tmpl)))
+		(void) ensure_table(tmpl);
+	foreach(lc, views_naming(tmpl, tenant))
+	{
+		Oid			relid = lfirst_oid(lc);
+		WhView	   *view = relid == wh_view_relid(tmpl, WH_PUBLIC_VIEW)
+		? wh_view_of_all(tmpl, NULL)
+		: wh_view_of_tenant(tmpl, tenant->name, tenant->schema);
+
+		wh_view_rewrite(view, relid,
+						wh_kept(relid, view->columns)->view_options);
+	}
+	wh_lock_unbound(nestlevel);
+}
+
+/*
+ * List the views whose text names the tenant: its own, and the public one
+ * where that shows it.
+ */
+static List *
+views_naming(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	Oid			own = wh_view_relid(tmpl, tenant->name);
+	Oid			public = wh_view_relid(tmpl, WH_PUBLIC_VIEW);
+
+	if (!OidIsValid(own))
+		return NIL;
+
+	return wh_view_shows(public, own) ? list_make2_oid(own, public)
+		: list_make1_oid(own);
+}
+
+/*
  * Write a tenant's view anew if it shows the relation; see unionview.h.
  */
 void
@@ -176,14 +252,17 @@ lock_stale(const WhTemplate *tmpl, List *members)
 	foreach(lc, members)
 	{
 		Member	   *member = (Member *) lfirst(lc);
-		Oid			relid = wh_view_relid(tmpl, member->tenant);
+		const WhPublished *row = member->row;
+		Oid			relid = row ? wh_published_relid(row) : InvalidOid;
 
 		if (strcmp(member->tenant, WH_PUBLIC_VIEW) != 0)
 			member->stale = !wh_view_is_current(wh_view_of_tenant(tmpl, member->tenant,
-																  member->schema));
+																  member->schema), row);
+		else if (!tmpl->public_view)
+			member->stale = row != NULL;
 		else
-			member->stale = first || !tmpl->public_view ||
-				!wh_view_is_current(wh_view_of_all(tmpl, NULL));
+			member->stale = first ||
+				!wh_view_is_current(wh_view_of_all(tmpl, NULL), row);
 
 		/* The public view may be to show a tenant's that is to come. */
 		first |= member->stale && !OidIsValid(relid);
@@ -198,7 +277,8 @@ lock_stale(const WhTemplate *tmpl, List *members)
 	foreach(lc, members)
 	{
 		Member	   *member = (Member *) lfirst(lc);
-		Oid			relid = wh_view_relid(tmpl, member->tenant);
+		Oid			relid = member->row ? wh_published_relid(member->row)
+		: InvalidOid;
 
 		if (list_member_oid(busy, relid))
 			member->busy = relid;
@@ -208,7 +288,8 @@ lock_stale(const WhTemplate *tmpl, List *members)
 static bool
 update_tenant(const WhTemplate *tmpl, const char *tenant, const char *schema)
 {
-	if (wh_view_is_current(wh_view_of_tenant(tmpl, tenant, schema)))
+	if (wh_view_is_current(wh_view_of_tenant(tmpl, tenant, schema),
+						   wh_published_find(tmpl->name, tenant)))
 		return false;
 
 	/* Whoever held the lock may have changed what there is to show. */
@@ -290,38 +371,57 @@ static List *
 members_of(const WhTemplate *tmpl)
 {
 	List	   *members = NIL;
+	Member	   *public = make_member(tmpl, WH_PUBLIC_VIEW,
+									 wh_settings()->public_schema, NULL);
 	ListCell   *lc;
 
 	foreach(lc, wh_published(tmpl->name, NULL))
 	{
 		const WhPublished *row = (const WhPublished *) lfirst(lc);
 
-		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) != 0)
+		if (strcmp(row->tenant_name, WH_PUBLIC_VIEW) == 0)
+			public->row = row;
+		else
 			members = lappend(members, make_member(tmpl, row->tenant_name,
-												   row->view_schema));
+												   row->view_schema, row));
 	}
 
 	foreach(lc, wh_slice_tenants(tmpl->name))
 	{
 		const WhSliceTenant *tenant = (const WhSliceTenant *) lfirst(lc);
 
-		if (wh_published_find(tmpl->name, tenant->name) == NULL)
+		if (!is_member(members, tenant->name))
 			members = lappend(members, make_member(tmpl, tenant->name,
-												   tenant->schema));
+												   tenant->schema, NULL));
 	}
 
-	return lappend(members, make_member(tmpl, WH_PUBLIC_VIEW,
-										wh_settings()->public_schema));
+	return lappend(members, public);
+}
+
+static bool
+is_member(List *members, const char *tenant)
+{
+	ListCell   *lc;
+
+	foreach(lc, members)
+	{
+		if (strcmp(((const Member *) lfirst(lc))->tenant, tenant) == 0)
+			return true;
+	}
+
+	return false;
 }
 
 static Member *
-make_member(const WhTemplate *tmpl, const char *tenant, const char *schema)
+make_member(const WhTemplate *tmpl, const char *tenant, const char *schema,
+			const WhPublished *row)
 {
 	Member	   *member = (Member *) palloc0(sizeof(Member));
 
 	member->tmpl = tmpl;
 	member->tenant = tenant;
 	member->schema = schema;
+	member->row = row;
 
 	return member;
 }
@@ -336,8 +436,10 @@ static bool
 ensure_table(const WhTemplate *tmpl)
 {
 	List	   *views;
+	List	   *options = NIL;	/* of theirs, in the same order */
 	List	   *arms;
 	ListCell   *lc;
+	ListCell   *lo;
 	int			nestlevel;
 
 	if (tmpl->layout != WH_LAYOUT_EXPAND ||
@@ -354,18 +456,22 @@ ensure_table(const WhTemplate *tmpl)
 	foreach(lc, views)
 	{
 		WhView	   *view = (WhView *) lfirst(lc);
+		Oid			relid = wh_view_relid(tmpl, view->tenant);
 
+		/* What shows no table cannot have every option of one that does. */
+		options = lappend(options, wh_kept(relid, view->columns)->view_options);
 		view->arms = NIL;
-		wh_view_rewrite(view, wh_view_relid(tmpl, view->tenant));
+		wh_view_rewrite(view, relid, NULL);
 	}
 	wh_viewtable_make(tmpl, table_columns(tmpl));
 	arms = wh_view_of_all(tmpl, NULL)->arms;
-	foreach(lc, views)
+	forboth(lc, views, lo, options)
 	{
 		WhView	   *view = (WhView *) lfirst(lc);
 
 		view->arms = arms;
-		wh_view_rewrite(view, wh_view_relid(tmpl, view->tenant));
+		wh_view_rewrite(view, wh_view_relid(tmpl, view->tenant),
+						(const char *) lfirst(lo));
 	}
 	wh_lock_unbound(nestlevel);
 

@@ -38,6 +38,15 @@ extern void wh_unionview_let_go(const WhTemplate *tmpl, const WhTenant *tenant,
 								Oid relid);
 
 /*
+ * Lock, at one moment or not at all (55P03), the templates' views that show a
+ * tenant who is to be renamed; and write one template's anew when he is, with
+ * the columns that they have: a view that still asks for the old schema would
+ * show nothing.
+ */
+extern void wh_unionview_lock(List *templates, const WhTenant *tenant);
+extern void wh_unionview_renamed(const WhTemplate *tmpl, const WhTenant *tenant);
+
+/*
  * Take a tenant (or, tenant NULL, the template) out of the views before its
  * relations go: views rebuilt without it, its own dropped, with the template
  * its foreign table too.

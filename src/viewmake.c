@@ -35,9 +35,8 @@ static void note(const WhView *view);
  * tell a relation from another that took its name.
  */
 bool
-wh_view_is_current(const WhView *view)
+wh_view_is_current(const WhView *view, const WhPublished *row)
 {
-	const WhPublished *row = wh_published_find(view->tmpl->name, view->tenant);
 	Oid			relid = row ? wh_published_relid(row) : InvalidOid;
 	List	   *wanted = NIL;
 	ListCell   *lc;
@@ -96,13 +95,12 @@ wh_view_publish(const WhView *view)
  * Rewrite a view with the columns that it has; see viewmake.h.
  */
 void
-wh_view_rewrite(WhView *view, Oid relid)
+wh_view_rewrite(WhView *view, Oid relid, const char *options)
 {
 	(void) wh_lock_relation(relid, wh_view_what(view->schema, view->tmpl->name));
 	view->columns = wh_columns_of(relid);
 	view->definition = wh_view_select(view);
-	write_view(view, "CREATE OR REPLACE VIEW",
-			   wh_kept(relid, view->columns)->view_options);
+	write_view(view, "CREATE OR REPLACE VIEW", options);
 	note(view);
 }
 
@@ -113,13 +111,15 @@ bool
 wh_view_take_out_of_public(const WhTemplate *tmpl, const char *tenant, Oid relid)
 {
 	Oid			public = wh_view_relid(tmpl, WH_PUBLIC_VIEW);
+	WhView	   *view;
 	int			nestlevel;
 
 	if (!wh_view_shows(public, relid))
 		return false;
 
 	nestlevel = wh_lock_bound();
-	wh_view_rewrite(wh_view_of_all(tmpl, tenant), public);
+	view = wh_view_of_all(tmpl, tenant);
+	wh_view_rewrite(view, public, wh_kept(public, view->columns)->view_options);
 	wh_lock_unbound(nestlevel);
 
 	return true;

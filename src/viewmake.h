@@ -14,8 +14,11 @@ extern Oid	wh_view_relid(const WhTemplate *tmpl, const char *tenant);
 /* As in: could not lock view "a.b". */
 extern char *wh_view_what(const char *schema, const char *name);
 
-/* Is it there, with this text, over these very relations? */
-extern bool wh_view_is_current(const WhView *view);
+/*
+ * Is it there, with this text, over these very relations?  "row" is its row,
+ * NULL when it has none.
+ */
+extern bool wh_view_is_current(const WhView *view, const WhPublished *row);
 
 /* Does the view (InvalidOid: no) show that very relation? */
 extern bool wh_view_shows(Oid view, Oid relid);
@@ -28,10 +31,10 @@ extern bool wh_view_shows(Oid view, Oid relid);
 extern bool wh_view_publish(const WhView *view);
 
 /*
- * Write a view that is there over view->arms, with the columns that it has,
- * and note that.
+ * Write a view that is there over view->arms, with the columns that it has
+ * and the options given, and note that.
  */
-extern void wh_view_rewrite(WhView *view, Oid relid);
+extern void wh_view_rewrite(WhView *view, Oid relid, const char *options);
 
 /*
  * Rewrite the public view without a tenant whose view, this one, it shows;

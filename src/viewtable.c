@@ -175,7 +175,7 @@ wh_viewtable_drop_unused(const WhTemplate *tmpl)
 {
 	Oid			relid = wh_viewtable_relid(tmpl);
 
-	if (OidIsValid(relid) && wh_kept_dependents(relid, InvalidOid) == NULL)
+	if (OidIsValid(relid) && wh_kept_dependents(list_make1_oid(relid), NIL) == NULL)
 		wh_viewtable_drop(tmpl);
 }
 

@@ -42,7 +42,6 @@
 static bool serving = false;
 
 static void connect_as_owner(dsm_segment *segment, WhQueue *queue, int me);
-static void pin_settings(WhQueue *queue);
 static void set(const char *name, const char *value);
 static WhPool *reopen(WhPool *pool);
 static void show_activity(const WhClaim *claim);
@@ -80,7 +79,7 @@ wh_worker_main(Datum main_arg)
 	serving = true;
 	queue = wh_queue_of(segment);
 	connect_as_owner(segment, queue, me);
-	pin_settings(queue);
+	wh_worker_pin(wh_queue_settings(queue));
 	wh_queue_enter(queue, me);
 
 	context = AllocSetContextCreate(TopMemoryContext, "pg_warehouse worker",
@@ -109,6 +108,34 @@ wh_worker_main(Datum main_arg)
 	proc_exit(0);
 }
 
+/*
+ * Pin what roles and databases may have settings for, and take the caller's;
+ * see worker.h.
+ * There is always a lock timeout: a leader that holds a lock which its worker
+ * wants is a deadlock that nobody detects.
+ */
+void
+wh_worker_pin(const List *settings)
+{
+	char		lock_timeout[32];
+
+	set("default_transaction_read_only", "off");
+	set("default_transaction_deferrable", "off");
+	set("default_transaction_isolation", "read committed");
+	set("search_path", "pg_catalog, pg_temp");
+	set("TimeZone", "UTC");
+	set("statement_timeout", "0");
+	set("idle_in_transaction_session_timeout", "0");
+	set("transaction_timeout", "0");
+
+	for (int i = 0; i < list_length(settings); i += 2)
+		set((const char *) list_nth(settings, i),
+			(const char *) list_nth(settings, i + 1));
+
+	snprintf(lock_timeout, sizeof(lock_timeout), "%d", Max(wh_lock_deadline, 1));
+	set("lock_timeout", lock_timeout);
+}
+
 bool
 wh_in_worker(void)
 {
@@ -130,34 +157,6 @@ connect_as_owner(dsm_segment *segment, WhQueue *queue, int me)
 											  wh_queue_owner(queue),
 											  WH_WORKER_CONNECT_FLAGS);
 	whereToSendOutput = DestNone;
-}
-
-/*
- * Pin what roles and databases may have settings for, and take the caller's.
- * There is always a lock timeout: a leader that holds a lock which its worker
- * wants is a deadlock that nobody detects.
- */
-static void
-pin_settings(WhQueue *queue)
-{
-	List	   *settings = wh_queue_settings(queue);
-	char		lock_timeout[32];
-
-	set("default_transaction_read_only", "off");
-	set("default_transaction_deferrable", "off");
-	set("default_transaction_isolation", "read committed");
-	set("search_path", "pg_catalog, pg_temp");
-	set("TimeZone", "UTC");
-	set("statement_timeout", "0");
-	set("idle_in_transaction_session_timeout", "0");
-	set("transaction_timeout", "0");
-
-	for (int i = 0; i < list_length(settings); i += 2)
-		set((const char *) list_nth(settings, i),
-			(const char *) list_nth(settings, i + 1));
-
-	snprintf(lock_timeout, sizeof(lock_timeout), "%d", Max(wh_lock_deadline, 1));
-	set("lock_timeout", lock_timeout);
 }
 
 /*
@@ -273,6 +272,7 @@ announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
 	unit->tenant = wh_tenant(claim->tenant_name);
 	wh_unit_start(unit, run);
 	wh_role_leave(&caller);
+	wh_unit_commits_start();
 	commit();
 }
 

@@ -147,10 +147,16 @@ as_server_group()
 	return "$status"
 }
 
-# Build this tree with every warning an error and install it privately.
+# Build this tree with every warning an error and install it privately; or
+# take what another script has built (BUILT: its $SCRATCH/usr).
 build()
 {
 	local system=/usr/lib/postgresql/$PG_MAJOR
+
+	if [ -n "${BUILT:-}" ]; then
+		cp -a "$BUILT" "$SCRATCH/"
+		return
+	fi
 
 	mkdir -p "$SCRATCH"/usr/{lib,share}/postgresql
 	cp -a "$system" "$SCRATCH/usr/lib/postgresql/"

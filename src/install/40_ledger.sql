@@ -124,13 +124,20 @@ CREATE TABLE _wh.extract_runs (
     error_hint text,
     context jsonb,
     service_instance text,
-    backend_pid integer
+    backend_pid integer,
+    expect_within interval,
+    expected_by timestamptz,
+    latest_timestamp timestamptz
 );
 COMMENT ON TABLE _wh.extract_runs IS 'The log: one row per attempt at one piece of work, success and failure alike';
-COMMENT ON COLUMN _wh.extract_runs.service_instance IS 'System identifier / host:port / pid of the backend that ran it';
+COMMENT ON COLUMN _wh.extract_runs.service_instance IS 'System identifier / host:port / pid of the backend that ran it; an outside service as it names itself';
+COMMENT ON COLUMN _wh.extract_runs.expected_by IS 'An outside service''s sync is lost when it says nothing until then; NULL: a run of ours';
+COMMENT ON COLUMN _wh.extract_runs.latest_timestamp IS 'Up to where an outside service has read, as it says';
 CREATE INDEX extract_runs_unit_idx ON _wh.extract_runs (template_name, tenant_name, period_start, run_id);
 CREATE INDEX extract_runs_started_idx ON _wh.extract_runs (run_started_at);
 CREATE INDEX extract_runs_open_idx ON _wh.extract_runs (template_name, tenant_name)
     WHERE status IN ('extracting', 'uploaded');
+CREATE UNIQUE INDEX extract_runs_sync_idx ON _wh.extract_runs (table_name)
+    WHERE kind OPERATOR(pg_catalog.=) 'sync' AND status OPERATOR(pg_catalog.=) 'extracting';
 SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs', '');
 SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs_run_id_seq', '');

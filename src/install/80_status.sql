@@ -74,7 +74,11 @@ FROM _wh.extract_runs AS r
 WHERE r.status IN ('failed', 'lost')
   AND NOT EXISTS (
     SELECT FROM _wh.extract_runs AS later
-    WHERE later.template_name OPERATOR(pg_catalog.=) r.template_name
+    WHERE CASE
+              WHEN r.template_name IS NULL
+              THEN later.template_name IS NULL AND later.table_name OPERATOR(pg_catalog.=) r.table_name
+              ELSE later.template_name OPERATOR(pg_catalog.=) r.template_name
+          END
       AND (r.tenant_name IS NULL OR later.tenant_name OPERATOR(pg_catalog.=) r.tenant_name)
       AND (r.period_start IS NULL OR later.period_start OPERATOR(pg_catalog.=) r.period_start)
       AND later.run_id OPERATOR(pg_catalog.>) r.run_id

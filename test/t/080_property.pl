@@ -79,6 +79,7 @@ my $slice = sprintf $rows, 'tenant_a.foodlogstats_2024_01_01';
 my ($same, $rounds) = (0, $ENV{WH_ROUNDS} // ($ENV{WH_LONG} ? 3000 : 300));
 my $session = $warehouse->background_psql('postgres');
 my $remote = $tenant->background_psql('app');
+$_->set_query_timer_restart foreach $session, $remote;
 
 for my $round (1 .. $rounds)
 {

@@ -55,6 +55,7 @@ sub begin
 query(sprintf "CALL _wh.run_refresh($days)", '2024-01-02');
 my $seconds = $ENV{WH_LONG} ? 60 : 5;
 my $reader = $node->background_psql('postgres');
+$reader->set_query_timer_restart;
 my $trying = q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'CALL%' AND wait_event IN ('WarehouseLock', 'Extension')};
 
 change(1);
@@ -63,6 +64,7 @@ my $refill = begin("SET pg_warehouse.lock_deadline = '${seconds}s'", $call);
 poll($node, $trying, 'the refill tries for its lock');
 my ($reads, $late, $start) = (0, 0, time);
 my $impatient = $node->background_psql('postgres', on_error_stop => 0);
+$impatient->set_query_timer_restart;
 while ($refill->{psql}->pumpable && query($trying) eq 't')
 {
 	my $n = $impatient->query("SET lock_timeout = '500ms'; SELECT sum(amount - id) FROM public.r");
