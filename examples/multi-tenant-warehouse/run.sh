@@ -277,7 +277,7 @@ late_data()
 	tenant ord -c "UPDATE flights SET delay_minutes = delay_minutes + 1 WHERE $day;
 		DELETE FROM flights WHERE flight_id = (SELECT max(flight_id) FROM flights WHERE $day)"
 	echo "At the source, every flight of ord on 3 February got later, and one is gone."
-	shown whadmin "SELECT period_start, source_rows, local_rows, action, rows_inserted, rows_deleted
+	shown whadmin "SELECT period_start, source_rows, local_rows, action, rows_updated, rows_deleted
 FROM _wh.reconcile('flightstats', 'ord', '2001-01-01', '2001-03-31')
 WHERE NOT equal;"
 	expect "the day is the source's again" \
