@@ -140,7 +140,7 @@ wh_rolledday_plan(const WhTemplate *tmpl, const WhTenant *tenant,
 	{
 		plan->method = WH_DELTA;
 		plan->locks = "RowExclusiveLock";
-		plan->reason = "rolled up: the day is changed inside its table";
+		plan->reason = "rolled up, so inside its table";
 	}
 	else
 	{

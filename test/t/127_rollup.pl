@@ -66,7 +66,7 @@ CREATE EVENT TRIGGER stop_drop ON sql_drop EXECUTE FUNCTION stop()});
 my $month = 0;
 foreach my $stop (
 	[ 'CREATE TABLE', 1 ], [ 'CREATE INDEX', 1 ], [ 'CREATE INDEX', 2 ], [ 'CREATE INDEX', 3 ], [ 'GRANT', 1 ],
-	[ 'COMMENT', 1 ], [ 'DROP MATERIALIZED VIEW', 1 ], [ 'DROP MATERIALIZED VIEW', 2 ], [ 'DROP MATERIALIZED VIEW', 3 ],
+	[ 'COMMENT', 1 ], [ 'DROP MATERIALIZED VIEW', 1 ], [ 'DROP MATERIALIZED VIEW', 2 ],
 	[ 'GRANT', 1, 'alone' ], [ 'DROP MATERIALIZED VIEW', 2, 'alone' ])
 {
 	my ($tag, $nth, $alone) = @$stop;
