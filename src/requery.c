@@ -45,12 +45,12 @@ wh_requery(Oid relid, WhDeltaCounts *counts)
 											ALLOCSET_DEFAULT_SIZES);
 	requery.values = (Datum *) palloc(sizeof(Datum) * natts);
 	requery.isnull = (bool *) palloc(sizeof(bool) * natts);
-	requery.delta = wh_delta_begin(rel, PG_INT64_MAX);
+	requery.delta = wh_delta_begin(rel, NULL, PG_INT64_MAX);
 
 	rows = wh_spi_stream(query, take_row, &requery);
 	while (!wh_delta_rest(requery.delta))
 		wh_delta_make_room(requery.delta);
-	wh_delta_apply(requery.delta, counts);
+	wh_delta_apply(requery.delta, NULL, counts);
 	relation_close(rel, NoLock);
 
 	return rows;
