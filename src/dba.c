@@ -29,6 +29,8 @@
 #include "settings.h"
 #include "slice.h"
 #include "spi.h"
+#include "sync.h"
+#include "upsert.h"
 
 /* Position of the arguments that wh_refresh and wh_plan share. */
 enum
@@ -105,6 +107,7 @@ wh_refresh(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	options.stop_on_failure = on_error == ON_ERROR_STOP;
 	options.consistent = flag_argument(fcinfo, ARG_CONSISTENT);
+	options.session_path = wh_owner_session_path();
 	report.rsinfo = rsinfo;
 
 	wh_become_owner(&caller);
@@ -182,6 +185,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 	job = AllocSetContextCreate(PortalContext, "pg_warehouse job", ALLOCSET_DEFAULT_SIZES);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	MemoryContextSwitchTo(job);
+	options.session_path = wh_owner_session_path();
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
@@ -253,12 +257,12 @@ forced_method(FunctionCallInfo fcinfo)
 	if (word == NULL || method != WH_CHOOSE)
 		return method;
 
-	if (strcmp(word, "upsert") == 0 || strcmp(word, "live") == 0)
+	if (strcmp(word, "live") == 0)
 		not_built("forcing this method");
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown method \"%s\"", word),
-			 errdetail("It is one of first_fill, delta and refill."),
+			 errdetail("It is one of first_fill, delta, refill and upsert."),
 			 errhint("Leave it out: the method is chosen per unit.")));
 }
 
@@ -409,6 +413,7 @@ static void
 put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 {
 	const WhSlice *slice = wh_slice_find(unit->tmpl->name, unit->tenant->name, &unit->period);
+	bool		incremental = wh_template_is_incremental(unit->tmpl);
 	bool		there = slice != NULL && OidIsValid(wh_slice_relid(slice));
 	char	   *name = wh_slice_name(unit->tmpl->name, &unit->period);
 	const char *relation = quote_qualified_identifier(unit->tenant->schema, name);
@@ -416,17 +421,26 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 	Datum		values[7] = {0};
 	bool		nulls[7] = {0};
 
+	if (incremental)
+		note = "read what is new, up to the source's clock or its oldest open transaction";
 	if (!unit->begun)
 		note = "skipped: the day has not begun in the tenant's time zone";
 
 	values[0] = Int32GetDatum(seq);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
-	values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period));
-	values[3] = CStringGetTextDatum(there
-									? psprintf("REFRESH MATERIALIZED VIEW %s", relation)
-									: wh_matview_sql(unit->tmpl, unit->tenant, &unit->period));
+	values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period,
+												 incremental ?
+												 wh_sync_condition(unit->tmpl, unit->tenant, &unit->days) : NULL));
+	if (incremental)
+		values[3] = CStringGetTextDatum(wh_upsert_sql(unit->tmpl, relation));
+	else
+		values[3] = CStringGetTextDatum(there
+										? psprintf("REFRESH MATERIALIZED VIEW %s", relation)
+										: wh_matview_sql(unit->tmpl, unit->tenant, &unit->period));
 	values[4] = CStringGetTextDatum(relation);
-	values[5] = CStringGetTextDatum(there
+	values[5] = CStringGetTextDatum(there && incremental
+									? psprintf("RowExclusiveLock on %s", relation)
+									: there
 									? psprintf("RowExclusiveLock on %s; AccessExclusiveLock at the end of a refill", relation)
 									: "AccessExclusiveLock on the new relation only");
 	values[6] = CStringGetTextDatum(note);
@@ -450,8 +464,9 @@ raise_failures(const Report *report, int total)
 	ereport(ERROR,
 			(errcode(first->error->sqlerrcode),
 			 errmsg("refresh failed for %d of %d units", report->failed, total),
-			 errdetail("The first, tenant \"%s\" on %s: %s",
-					   first->tenant_name, wh_date_text(first->period->start),
+			 errdetail("The first, tenant \"%s\"%s%s: %s", first->tenant_name,
+					   first->period->kind == WH_WHOLE ? "" : " on ",
+					   first->period->kind == WH_WHOLE ? "" : wh_date_text(first->period->start),
 					   first->error->message),
 			 errhint("SELECT * FROM _wh.v_recent_failures;")));
 }

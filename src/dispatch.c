@@ -23,6 +23,7 @@
 #include "pool.h"
 #include "settings.h"
 #include "spi.h"
+#include "sync.h"
 #include "worker.h"
 
 /* One call of wh_run_units(). */
@@ -38,6 +39,7 @@ typedef struct Dispatch
 } Dispatch;
 
 static bool may_use_workers(const Dispatch *dispatch);
+static bool needs_worker(const Dispatch *dispatch);
 static List *caller_settings(void);
 static WhOutcome *run_in_workers(Dispatch *dispatch, WhCrew *crew);
 static void warn_of_refusal(const WhCrew *crew);
@@ -79,12 +81,34 @@ wh_run_units(const List *units, const WhRunOptions *options,
 static bool
 may_use_workers(const Dispatch *dispatch)
 {
-	return list_length(dispatch->units) > 1 &&
+	return (list_length(dispatch->units) > 1 || needs_worker(dispatch)) &&
 		dispatch->options->parallel > 0 && wh_max_workers > 0 &&
 		!dispatch->options->consistent &&
 		!wh_in_worker() && !RecoveryInProgress() && !IsInParallelMode() &&
 		!XactReadOnly && !IsolationUsesXactSnapshot() &&
 		!TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
+
+/*
+ * Does the one unit need a session of the owner's that this is not?
+ */
+static bool
+needs_worker(const Dispatch *dispatch)
+{
+	const WhUnit *unit;
+	WhRole		caller;
+	bool		needs;
+
+	if (list_length(dispatch->units) != 1 || dispatch->options->session_path != NULL)
+		return false;
+
+	unit = (const WhUnit *) linitial(dispatch->units);
+	begin(&caller);
+	needs = wh_template_is_incremental(unit->tmpl) &&
+		wh_sync_needs_session(unit->tmpl, unit->tenant);
+	end(&caller);
+
+	return needs;
 }
 
 /*
@@ -220,6 +244,8 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 			/* Where others follow before the commit, only delta. */
 			unit->rules.may_refill = options->commits ||
 				(list_length(dispatch->units) == 1 && unit->rules.method == WH_REFILL);
+			unit->rules.settle = options->commits || !IsTransactionBlock();
+			unit->rules.session_path = options->session_path;
 			if (options->consistent)
 				wh_pool_share_snapshot(pool, unit->tenant, unit->period.start);
 			if (options->commits)

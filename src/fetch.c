@@ -52,6 +52,7 @@ typedef struct Fetch
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
 	const WhPeriod *period;
+	const WhFetchPart *part;	/* NULL: all rows */
 	const char *subject;
 	WhRowSink	sink;
 	void	   *arg;
@@ -80,15 +81,17 @@ static WhPeriod period_of_call(const WhTemplate *tmpl, bool whole, DateADT day);
 static void check_column_list(const WhTemplate *tmpl, const WhTenant *tenant,
 							  TupleDesc expected, bool whole, DateADT day);
 static void store_row(void *arg, Datum *values, bool *isnull);
+static void run_fetch(Fetch *fetch, WhFetched *fetched);
 static void stream_slice(Fetch *fetch, WhFetched *fetched);
-static char *subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
-						const WhPeriod *period);
+static WhConn *connect_and_check(Fetch *fetch, WhLease *lease, const char *query,
+								 char **sql);
 static char *purpose_of(const Fetch *fetch);
 static void begin_progress(const Fetch *fetch);
 static void show_progress(const Fetch *fetch);
 static char *render(const WhTemplate *tmpl, const WhTenant *tenant,
 					const WhPeriod *period);
-static char *copy_sql(const char *query, TupleDesc columns);
+static char *copy_sql(const char *query, TupleDesc columns,
+					  const char *condition);
 static void set_time_check(Fetch *fetch);
 static void begin_copy(WhConn *conn, const char *sql, int ncolumns);
 static void receive(Fetch *fetch, WhConn *conn, WhDecoder *decoder);
@@ -147,9 +150,6 @@ void
 wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
 		 WhRowSink sink, void *arg, WhFetched *fetched)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(caller, "pg_warehouse fetch",
-												  ALLOCSET_DEFAULT_SIZES);
 	Fetch		state = {0};
 
 	state.tmpl = tmpl;
@@ -157,13 +157,45 @@ wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
 	state.period = period;
 	state.sink = sink;
 	state.arg = arg;
+	run_fetch(&state, fetched);
+}
+
+/*
+ * Fetch part of the rows; see fetch.h.
+ */
+void
+wh_fetch_part(const WhTemplate *tmpl, const WhTenant *tenant,
+			  const WhFetchPart *part, WhRowSink sink, void *arg,
+			  WhFetched *fetched)
+{
+	WhPeriod	whole = wh_period_whole();
+	Fetch		state = {0};
+
+	state.tmpl = tmpl;
+	state.tenant = tenant;
+	state.period = &whole;
+	state.part = part;
+	state.sink = sink;
+	state.arg = arg;
+	run_fetch(&state, fetched);
+}
+
+/*
+ * Do a fetch in a memory context of its own.
+ */
+static void
+run_fetch(Fetch *fetch, WhFetched *fetched)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "pg_warehouse fetch",
+												  ALLOCSET_DEFAULT_SIZES);
 
 	/* A connection that was not given back closes with the context. */
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
-		wh_session_purpose(purpose_of(&state));
-		stream_slice(&state, fetched);
+		wh_session_purpose(purpose_of(fetch));
+		stream_slice(fetch, fetched);
 	}
 	PG_FINALLY();
 	{
@@ -179,13 +211,29 @@ wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
  */
 char *
 wh_fetch_sql(const WhTemplate *tmpl, const WhTenant *tenant,
-			 const WhPeriod *period)
+			 const WhPeriod *period, const char *condition)
 {
-	char	   *sql = copy_sql(render(tmpl, tenant, period), tmpl->columns);
+	char	   *sql = copy_sql(render(tmpl, tenant, period), tmpl->columns,
+							   condition);
 
 	wh_gate_copy(sql);
 
 	return sql;
+}
+
+/*
+ * Name what is fetched; see fetch.h.
+ */
+char *
+wh_fetch_subject(const WhTemplate *tmpl, const WhTenant *tenant,
+				 const WhPeriod *period)
+{
+	if (period->kind == WH_WHOLE)
+		return psprintf("Tenant \"%s\", template \"%s\".", tenant->name, tmpl->name);
+
+	return psprintf("Tenant \"%s\", template \"%s\", %s %s.", tenant->name,
+					tmpl->name, wh_period_kind_name(period->kind),
+					wh_date_text(period->start));
 }
 
 /*
@@ -273,7 +321,7 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	char	   *sql;
 
 	INSTR_TIME_SET_CURRENT(start);
-	fetch->subject = subject_of(fetch->tmpl, fetch->tenant, fetch->period);
+	fetch->subject = wh_fetch_subject(fetch->tmpl, fetch->tenant, fetch->period);
 	fetch->values = (Datum *) palloc(sizeof(Datum) * columns->natts);
 	fetch->isnull = (bool *) palloc(sizeof(bool) * columns->natts);
 	fetch->batch = AllocSetContextCreate(CurrentMemoryContext,
@@ -284,13 +332,11 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 						 Max(field_cap, MIN_ROW_CAP));
 
 	query = render(fetch->tmpl, fetch->tenant, fetch->period);
-	sql = copy_sql(query, columns);
+	sql = copy_sql(query, columns, NULL);
 	wh_gate_copy(sql);
 
 	lease = wh_pool_take(fetch->tenant, fetch->subject);
-	conn = lease->conn;
-	wh_describe_check(wh_describe(conn, query), columns, fetch->tmpl->name,
-					  conn);
+	conn = connect_and_check(fetch, lease, query, &sql);
 	begin_progress(fetch);
 	begin_copy(conn, sql, columns->natts);
 	receive(fetch, conn, decoder);
@@ -307,18 +353,30 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 }
 
 /*
- * Name what is fetched, for the DETAIL of errors.
+ * Begin the reading transaction and compare the columns; for part of the rows,
+ * ask first which one, and write "sql" for it.
  */
-static char *
-subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
-		   const WhPeriod *period)
+static WhConn *
+connect_and_check(Fetch *fetch, WhLease *lease, const char *query, char **sql)
 {
-	if (period->kind == WH_WHOLE)
-		return psprintf("Tenant \"%s\", template \"%s\".", tenant->name, tmpl->name);
+	TupleDesc	columns = fetch->tmpl->columns;
+	const WhFetchPart *part = fetch->part;
+	WhConn	   *conn = lease->conn;
+	WhRemoteColumns *remote;
 
-	return psprintf("Tenant \"%s\", template \"%s\", %s %s.", tenant->name,
-					tmpl->name, wh_period_kind_name(period->kind),
-					wh_date_text(period->start));
+	if (part != NULL)
+	{
+		/* The snapshot that others share may be older than the bound. */
+		wh_conn_session(conn)->snapshot = NULL;
+		*sql = copy_sql(query, columns, part->bound(part->arg, conn));
+		wh_gate_copy(*sql);
+	}
+	remote = wh_describe(conn, query);
+	if (part != NULL)
+		part->check(part->arg, conn, query, remote);
+	wh_describe_check(remote, columns, fetch->tmpl->name, conn);
+
+	return conn;
 }
 
 /*
@@ -376,10 +434,11 @@ render(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period)
 /*
  * Wrap a query so that the tenant sends each column, by name, in the type that
  * the decoder reads.  Casts carry no length: a value that is too long must be
- * refused here, not cut there.
+ * refused here, not cut there.  The source's planner takes a condition into
+ * the query, where an index may serve it.
  */
 static char *
-copy_sql(const char *query, TupleDesc columns)
+copy_sql(const char *query, TupleDesc columns, const char *condition)
 {
 	StringInfoData sql;
 
@@ -393,7 +452,8 @@ copy_sql(const char *query, TupleDesc columns)
 						 quote_identifier(NameStr(att->attname)),
 						 wh_decode_cast(att->atttypid));
 	}
-	appendStringInfo(&sql, " FROM (\n%s\n) AS q) TO STDOUT (FORMAT binary)", query);
+	appendStringInfo(&sql, " FROM (\n%s\n) AS q%s%s) TO STDOUT (FORMAT binary)",
+					 query, condition ? " WHERE " : "", condition ? condition : "");
 
 	return sql.data;
 }

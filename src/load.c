@@ -47,7 +47,9 @@ typedef struct Load
 	WhLoaded   *loaded;
 } Load;
 
-static const char *const method_names[] = {"", "first_fill", "delta", "refill"};
+static const char *const method_names[] = {
+	"", "first_fill", "delta", "refill", "upsert"
+};
 
 static void fill_row(void *arg, Datum *values, bool *isnull);
 static void take_row(void *arg, Datum *values, bool *isnull);
@@ -63,7 +65,7 @@ static void raise_not_locked(const Load *load) pg_attribute_noreturn();
 WhMethod
 wh_method_parse(const char *word)
 {
-	for (int i = WH_FIRST_FILL; i <= WH_REFILL; i++)
+	for (int i = WH_FIRST_FILL; i <= WH_UPSERT; i++)
 		if (strcmp(word, method_names[i]) == 0)
 			return (WhMethod) i;
 

@@ -14,7 +14,8 @@ typedef enum WhMethod
 	WH_CHOOSE,
 	WH_FIRST_FILL,
 	WH_DELTA,
-	WH_REFILL
+	WH_REFILL,
+	WH_UPSERT
 } WhMethod;
 
 /* What a caller allows. */
@@ -23,6 +24,9 @@ typedef struct WhLoadRules
 	WhMethod	method;			/* forced, or WH_CHOOSE */
 	bool		may_refill;		/* a commit follows at once, so readers may be
 								 * locked out until then */
+	bool		settle;			/* no deferred constraint but the unit's own
+								 * is waiting */
+	const char *session_path;	/* see wh_owner_session_path() */
 } WhLoadRules;
 
 typedef struct WhLoaded

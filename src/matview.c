@@ -7,7 +7,7 @@
  * way they take when we are asked is load's.  A relation is touched only when
  * it is a slice: a permanent heap materialized view of the owner's that the
  * ledger lists.  When its columns are no longer the template's, a new one
- * takes its place together with its grants, comments and the tenant's view.
+ * takes its place together with its grants, comments and the view over it.
  * What the ledger says afterwards is the caller's.
  */
 #include "postgres.h"
@@ -41,6 +41,7 @@
 #include "slice.h"
 #include "spi.h"
 #include "unionview.h"
+#include "viewtext.h"
 
 /* The one relation that a call is about. */
 typedef struct Target
@@ -56,7 +57,6 @@ typedef struct Target
 	int64		rows;			/* stored, as the ledger says */
 } Target;
 
-static bool schema_exists(const WhTenant *tenant);
 static void find_target(Target *target);
 static void find_and_lock_target(Target *target);
 static void check_ours(Target *target, const WhSlice *slice);
@@ -73,6 +73,7 @@ static void grant_to_reader(const Target *target);
 static void ddl(const char *verb, const char *schema, const char *name,
 				const char *rest);
 static char *what(const Target *target);
+static char *unit_of(const Target *target);
 static void name_the_unit(const Target *target, MemoryContext context);
 
 /*
@@ -84,7 +85,7 @@ wh_matview_schema(const WhTenant *tenant)
 	const char *schema = quote_identifier(tenant->schema);
 	const char *reader = quote_identifier(wh_settings()->reader_role);
 
-	if (!schema_exists(tenant))
+	if (!wh_matview_schema_exists(tenant))
 		wh_ddl(psprintf("CREATE SCHEMA %s", schema));
 	wh_ddl(psprintf("GRANT USAGE ON SCHEMA %s TO %s", schema, reader));
 	wh_ddl(psprintf("ALTER DEFAULT PRIVILEGES IN SCHEMA %s"
@@ -104,7 +105,7 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 	int			nestlevel = wh_lock_bound();
 
 	target.rules = rules;
-	if (!schema_exists(tenant))
+	if (!wh_matview_schema_exists(tenant))
 		wh_matview_schema(tenant);
 
 	PG_TRY();
@@ -148,8 +149,8 @@ wh_relation_bytes(Oid relid)
 /*
  * Is the tenant's schema there?  Throw 42710 when it is not the owner's.
  */
-static bool
-schema_exists(const WhTenant *tenant)
+bool
+wh_matview_schema_exists(const WhTenant *tenant)
 {
 	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME,
 										CStringGetDatum(tenant->schema));
@@ -258,9 +259,7 @@ check_ours(Target *target, const WhSlice *slice)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("relation \"%s.%s\" already exists and is not a slice of this warehouse",
 						target->schema, target->name),
-				 errdetail("Tenant \"%s\", template \"%s\", day %s.",
-						   target->tenant->name, target->tmpl->name,
-						   wh_date_text(target->period->start)),
+				 errdetail("%s", unit_of(target)),
 				 errhint("Move it out of the way: ALTER TABLE %s RENAME TO %s;",
 						 quote_qualified_identifier(target->schema,
 													target->name),
@@ -318,9 +317,7 @@ check_method(const Target *target, WhMethod fitting)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("method \"%s\" cannot serve %s",
 					wh_method_name(forced), what(target)),
-			 errdetail("Tenant \"%s\", template \"%s\", day %s: it needs method \"%s\".",
-					   target->tenant->name, target->tmpl->name,
-					   wh_date_text(target->period->start),
+			 errdetail("%s\nIt needs method \"%s\".", unit_of(target),
 					   wh_method_name(fitting)),
 			 errhint("Leave method out: it is chosen per unit.")));
 }
@@ -364,7 +361,8 @@ refresh(const Target *target, WhLoaded *loaded)
 
 	if (!target->populated)
 		check_method(target, WH_FIRST_FILL);
-	else if (target->rules->method == WH_FIRST_FILL)
+	else if (target->rules->method == WH_FIRST_FILL ||
+			 target->rules->method == WH_UPSERT)
 		check_method(target, WH_DELTA);
 
 	rel = relation_open(target->relid, NoLock);
@@ -384,8 +382,9 @@ refresh(const Target *target, WhLoaded *loaded)
 static void
 replace(const Target *target, WhLoaded *loaded)
 {
+	bool		daily = target->period->kind != WH_WHOLE;
 	const WhPublished *view = wh_published_find(target->tmpl->name,
-												target->tenant->name);
+												daily ? target->tenant->name : WH_PUBLIC_VIEW);
 	char	   *fresh = wh_bounded_name(psprintf("%s.new", target->name));
 	char	   *aside = wh_bounded_name(psprintf("%s.old", target->name));
 	WhKept	   *kept;
@@ -400,13 +399,22 @@ replace(const Target *target, WhLoaded *loaded)
 	loaded->reason = "the template's columns changed";
 	loaded->counts.deleted = target->rows;
 
+	/*
+	 * The public view is over all tenants' relations: first whoever rewrites
+	 * it.
+	 */
+	if (!daily)
+		wh_published_lock(target->tmpl->name);
 	loaded->lock_ms = wh_lock_relation(target->relid, what(target));
 	kept = wh_kept(target->relid, target->tmpl->columns);
 	ddl("ALTER MATERIALIZED VIEW", target->schema, target->name,
 		psprintf("RENAME TO %s", quote_identifier(aside)));
 	ddl("ALTER MATERIALIZED VIEW", target->schema, fresh,
 		psprintf("RENAME TO %s", quote_identifier(target->name)));
-	(void) wh_unionview_tenant(target->tmpl, target->tenant);
+	if (daily)
+		(void) wh_unionview_tenant(target->tmpl, target->tenant);
+	else if (view != NULL)
+		(void) wh_unionview_public(target->tmpl);
 	ddl("DROP MATERIALIZED VIEW", target->schema, aside, "RESTRICT");
 
 	create_indexes(target);
@@ -448,11 +456,12 @@ definition(const Target *target, const char *name)
 
 	/* The tenant's first name: a rename need not touch what exists. */
 	appendStringInfo(&sql,
-					 " AS SELECT * FROM _wh.fetch(%s, %s, '%s'::pg_catalog.date)"
+					 " AS SELECT * FROM _wh.fetch(%s, %s, %s::pg_catalog.date)"
 					 " AS r (%s) WITH NO DATA",
 					 quote_literal_cstr(tmpl->name),
 					 quote_literal_cstr(target->tenant->key),
-					 wh_date_text(target->period->start),
+					 target->period->kind == WH_WHOLE ? "NULL" :
+					 quote_literal_cstr(wh_date_text(target->period->start)),
 					 wh_columns_sql(tmpl->columns));
 
 	return sql.data;
@@ -491,6 +500,12 @@ what(const Target *target)
 					target->schema, target->name);
 }
 
+static char *
+unit_of(const Target *target)
+{
+	return wh_fetch_subject(target->tmpl, target->tenant, target->period);
+}
+
 /*
  * Throw the current error on.  A duplicate key, which only an index of ours
  * can have found, says whose rows it was in; a lock that was waited for too
@@ -499,9 +514,7 @@ what(const Target *target)
 static void
 name_the_unit(const Target *target, MemoryContext context)
 {
-	const char *unit = psprintf("Tenant \"%s\", template \"%s\", day %s.",
-								target->tenant->name, target->tmpl->name,
-								wh_date_text(target->period->start));
+	const char *unit = unit_of(target);
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(context);

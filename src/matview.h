@@ -24,6 +24,9 @@ typedef struct WhMatviewResult
  */
 extern void wh_matview_schema(const WhTenant *tenant);
 
+/* Is it there?  Throws 42710 when it is somebody else's. */
+extern bool wh_matview_schema_exists(const WhTenant *tenant);
+
 /*
  * Bring the slice's materialized view to the source's present content:
  * created when missing, with indexes, grants and ANALYZE.  A relation of that

@@ -11,7 +11,9 @@
 
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
+#include "utils/timestamp.h"
 
 #include "options.h"
 
@@ -55,8 +57,8 @@ static const Option known[] = {
 	{"max_rows", SHAPE_COUNT, true},
 	{"max_shrink", SHAPE_FRACTION, false},
 	{"monthly_retention", SHAPE_INTERVAL, false},
-	{"on_conflict", SHAPE_CONFLICT, false},
-	{"overlap", SHAPE_INTERVAL, false},
+	{"on_conflict", SHAPE_CONFLICT, true},
+	{"overlap", SHAPE_INTERVAL, true},
 	{"public_view", SHAPE_BOOLEAN, true},
 	{"recheck_days", SHAPE_COUNTS, false},
 	{"shrink_min_rows", SHAPE_COUNT, false},
@@ -93,6 +95,7 @@ static bool parse_date(JsonbValue *value, DateADT *date);
 static JsonbValue *get(Jsonb *json, const char *name);
 static bool get_bool(Jsonb *json, const char *name, bool if_missing);
 static int64 get_count(Jsonb *json, const char *name, int64 if_missing);
+static int64 get_microseconds(Jsonb *json, const char *name, int64 if_missing);
 
 /*
  * Check the options and read them; see options.h.
@@ -137,6 +140,10 @@ wh_options_read(Jsonb *json, WhOptions *options)
 	found = get(json, "daily_tablespace");
 	options->daily_tablespace = found == NULL ? NULL :
 		pnstrdup(found->val.string.val, found->val.string.len);
+
+	found = get(json, "on_conflict");
+	options->keep_stored = found != NULL && is_string(found, "nothing");
+	options->overlap = get_microseconds(json, "overlap", USECS_PER_HOUR);
 }
 
 static void
@@ -369,4 +376,25 @@ get_count(Jsonb *json, const char *name, int64 if_missing)
 
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8,
 											 NumericGetDatum(value->val.numeric)));
+}
+
+/*
+ * Return an interval as a length of time, its months of thirty days.
+ */
+static int64
+get_microseconds(Jsonb *json, const char *name, int64 if_missing)
+{
+	JsonbValue *value = get(json, name);
+	Interval   *interval;
+
+	if (value == NULL)
+		return if_missing;
+	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in,
+													 CStringGetDatum(pnstrdup(value->val.string.val,
+																			  value->val.string.len)),
+													 ObjectIdGetDatum(InvalidOid),
+													 Int32GetDatum(-1)));
+
+	return interval->time +
+		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
 }

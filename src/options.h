@@ -19,6 +19,8 @@ typedef struct WhOptions
 	int64		max_field_bytes;
 	bool		public_view;
 	char	   *daily_tablespace;	/* NULL: the default */
+	bool		keep_stored;	/* on_conflict is "nothing" */
+	int64		overlap;		/* in microseconds; default one hour */
 } WhOptions;
 
 /*

@@ -27,7 +27,7 @@
  * package, must not read this.  Raise LAYOUT with every change of a struct.
  */
 #define MAGIC 0x57485155
-#define LAYOUT 1
+#define LAYOUT 2
 
 /* Enough for any error of connecting; nobody reads it before the end. */
 #define WORDS_BYTES 8192
@@ -55,7 +55,8 @@ typedef struct Unit
 {
 	int			pair;
 	int			next;			/* of the same pair, or NOBODY */
-	DateADT		day;
+	WhPeriod	period;
+	WhDays		days;
 	bool		begun;
 	WhMethod	method;
 	WhOutcome	outcome;
@@ -311,7 +312,8 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		claim->unit = worker->unit;
 		claim->template_name = pair->template_name;
 		claim->tenant_name = TENANTS(queue)[pair->tenant].name;
-		claim->day = unit->day;
+		claim->period = unit->period;
+		claim->days = unit->days;
 		claim->begun = unit->begun;
 		claim->method = unit->method;
 	}
@@ -424,7 +426,8 @@ gather(Draft *draft, const List *units)
 		pair = pair_index(draft, given, pair);
 		unit->pair = pair;
 		unit->next = NOBODY;
-		unit->day = given->period.start;
+		unit->period = given->period;
+		unit->days = given->days;
 		unit->begun = given->begun;
 		unit->method = given->rules.method;
 

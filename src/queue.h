@@ -35,7 +35,8 @@ typedef struct WhClaim
 	int			unit;			/* position in the call's list */
 	const char *template_name;
 	const char *tenant_name;
-	DateADT		day;
+	WhPeriod	period;
+	WhDays		days;
 	bool		begun;
 	WhMethod	method;
 } WhClaim;

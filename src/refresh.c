@@ -19,6 +19,7 @@
 #include "matview.h"
 #include "refresh.h"
 #include "slice.h"
+#include "sync.h"
 #include "unionview.h"
 
 /* More days than this in one call are a slip, or a job for several calls. */
@@ -37,13 +38,18 @@ typedef struct Showing
 
 static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
 					  const WhTenant *tenant, TimestampTz now);
+static List *whole_units(const WhRequest *request, const WhTemplate *tmpl,
+						 const WhTenant *tenant, DateADT today);
+static bool is_whole_loaded(const WhTemplate *tmpl, const WhTenant *tenant);
 static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day);
 static void check_days(const WhRequest *request, TimestampTz now);
 static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
-						 DateADT day, DateADT today);
+						 WhPeriod period);
 static int	compare_tenant_day(const ListCell *a, const ListCell *b);
 static const char *reason_to_skip(const WhUnit *unit);
 static void load_unit(WhRun *run, void *arg);
+static void load_matview(const WhUnit *unit, WhRun *run, WhSlice *slice);
+static bool load_incremental(const WhUnit *unit, WhRun *run, WhSlice *slice);
 static void publish_template(WhRun *run, void *arg);
 
 /*
@@ -233,6 +239,9 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 	(to == today || to == wh_date_at(now, "UTC"));
 	List	   *units = NIL;
 
+	if (!wh_template_is_daily(tmpl))
+		return whole_units(request, tmpl, tenant, today);
+
 	if (look_back)
 	{
 		from = to - tmpl->lookback_days;
@@ -247,12 +256,67 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 
 		if (optional && is_final(tmpl, tenant, day))
 			continue;
-		unit = make_unit(tmpl, tenant, day, today);
+		unit = make_unit(tmpl, tenant, wh_period_day(day));
+		unit->begun = day <= today;
 		unit->rules.method = request->method;
 		units = request->newest_first ? lcons(unit, units) : lappend(units, unit);
 	}
 
 	return units;
+}
+
+/*
+ * List the units of a template that is not daily: one, for whatever days.  An
+ * incremental one asked for earlier days has one for each month of them, so
+ * that a long history is loaded in pieces that are kept.
+ */
+static List *
+whole_units(const WhRequest *request, const WhTemplate *tmpl,
+			const WhTenant *tenant, DateADT today)
+{
+	DateADT		to = request->has_to ? request->to : today;
+	DateADT		from = request->has_from ? request->from : to;
+	List	   *units = NIL;
+
+	if (request->missing_only && is_whole_loaded(tmpl, tenant))
+		return NIL;
+
+	if (!wh_template_is_incremental(tmpl) || request->missing_only ||
+		(!request->has_from && to >= today))
+	{
+		WhUnit	   *unit = make_unit(tmpl, tenant, wh_period_whole());
+
+		unit->rules.method = request->method;
+		return list_make1(unit);
+	}
+
+	for (DateADT day = from; day <= to;)
+	{
+		WhPeriod	month = wh_period_make(WH_MONTH, day);
+		WhUnit	   *unit = make_unit(tmpl, tenant, wh_period_whole());
+
+		unit->rules.method = request->method;
+		unit->days.given = true;
+		unit->days.from = day;
+		unit->days.to = Min(to, month.end - 1);
+		units = lappend(units, unit);
+		day = month.end;
+	}
+
+	return units;
+}
+
+/*
+ * Is the one relation there, by the template as it is now?
+ */
+static bool
+is_whole_loaded(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	WhPeriod	whole = wh_period_whole();
+	const WhSlice *slice = wh_slice_find(tmpl->name, tenant->name, &whole);
+
+	return slice != NULL && slice->template_version == tmpl->version &&
+		wh_slice_is_populated(slice);
 }
 
 /*
@@ -356,14 +420,14 @@ wh_check_one_transaction(const List *units)
 }
 
 static WhUnit *
-make_unit(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day, DateADT today)
+make_unit(const WhTemplate *tmpl, const WhTenant *tenant, WhPeriod period)
 {
 	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
 
 	unit->tmpl = tmpl;
 	unit->tenant = tenant;
-	unit->period = wh_period_day(day);
-	unit->begun = day <= today;
+	unit->period = period;
+	unit->begun = true;
 
 	return unit;
 }
@@ -415,20 +479,44 @@ static void
 load_unit(WhRun *run, void *arg)
 {
 	const WhUnit *unit = (const WhUnit *) arg;
-	WhMatviewResult result = {0};
-	const WhLoaded *loaded = &result.loaded;
 	WhSlice		slice = {0};
+	bool		news = true;
 
-	if (wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start) != NULL &&
+	if (unit->period.kind == WH_DAY &&
+		wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start) != NULL &&
 		wh_slice_find(unit->tmpl->name, unit->tenant->name, &unit->period) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("refreshing a rolled-up day is not built yet")));
 
+	if (wh_template_is_incremental(unit->tmpl))
+		news = load_incremental(unit, run, &slice);
+	else
+		load_matview(unit, run, &slice);
+	run->status = "loaded";
+	if (!news)
+		return;
+
+	slice.template_name = unit->tmpl->name;
+	slice.tenant_name = unit->tenant->name;
+	slice.period = unit->period;
+	slice.state = "loaded";
+	slice.as_of = run->as_of;
+	slice.last_refresh = GetCurrentTimestamp();
+	slice.method = unconstify(char *, run->method);
+	slice.run_id = run->run_id;
+	wh_slice_put(&slice);
+}
+
+static void
+load_matview(const WhUnit *unit, WhRun *run, WhSlice *slice)
+{
+	WhMatviewResult result = {0};
+	const WhLoaded *loaded = &result.loaded;
+
 	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &unit->rules,
 					&result);
 
-	run->status = "loaded";
 	run->method = wh_method_name(loaded->method);
 	run->choice = loaded->reason;
 	run->rows_extracted = loaded->fetched.rows;
@@ -441,20 +529,42 @@ load_unit(WhRun *run, void *arg)
 	run->lock_ms = loaded->lock_ms;
 	run->as_of = loaded->fetched.as_of;
 
-	slice.template_name = unit->tmpl->name;
-	slice.tenant_name = unit->tenant->name;
-	slice.period = unit->period;
-	slice.relation_schema = result.schema;
-	slice.relation_name = result.name;
-	slice.state = "loaded";
-	slice.row_count = loaded->fetched.rows;
-	slice.size_bytes = result.size_bytes;
-	slice.as_of = loaded->fetched.as_of;
-	slice.last_refresh = GetCurrentTimestamp();
-	slice.method = unconstify(char *, run->method);
-	slice.run_id = run->run_id;
-	slice.template_version = unit->tmpl->version;
-	wh_slice_put(&slice);
+	slice->relation_schema = result.schema;
+	slice->relation_name = result.name;
+	slice->row_count = loaded->fetched.rows;
+	slice->size_bytes = result.size_bytes;
+	slice->template_version = unit->tmpl->version;
+}
+
+/*
+ * The same for an incremental template; false when nothing has changed, so
+ * that the ledger need not be written.
+ */
+static bool
+load_incremental(const WhUnit *unit, WhRun *run, WhSlice *slice)
+{
+	WhSynced	synced = {0};
+
+	wh_sync_load(unit->tmpl, unit->tenant, &unit->days, &unit->rules, &synced);
+
+	run->method = wh_method_name(synced.method);
+	run->choice = synced.reason;
+	run->rows_extracted = synced.fetched.rows;
+	run->rows_inserted = synced.counts.inserted;
+	run->rows_updated = synced.counts.updated;
+	run->rows_unchanged = synced.counts.unchanged;
+	run->bytes = synced.fetched.bytes;
+	run->fetch_ms = synced.fetched.fetch_ms;
+	run->load_ms = synced.load_ms;
+	run->as_of = synced.fetched.as_of;
+
+	slice->relation_schema = synced.schema;
+	slice->relation_name = synced.name;
+	slice->row_count = synced.stored;
+	slice->size_bytes = synced.size_bytes;
+	slice->template_version = synced.version;
+
+	return synced.news;
 }
 
 static void

@@ -32,6 +32,8 @@ typedef struct WhUnit
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
 	WhPeriod	period;
+	WhDays		days;			/* incremental: those to read again; else what
+								 * is new */
 	bool		begun;			/* the day has begun in the tenant's zone */
 	WhLoadRules rules;			/* may_refill is for whoever runs it to say */
 } WhUnit;

@@ -39,8 +39,9 @@ static void complete(WhTemplate *tmpl);
 static void check(WhTemplate *tmpl);
 static void check_words(const WhTemplate *tmpl);
 static void check_word(const char *setting, const char *value,
-					   const char *const *words, int nwords);
+					   const char *const *words, int nwords, int nbuilt);
 static void check_columns(const WhTemplate *tmpl);
+static void check_incremental(const WhTemplate *tmpl);
 static Form_pg_attribute column_of(const WhTemplate *tmpl, const char *setting,
 								   const char *name);
 static void guarded(void (*work) (WhTemplate *tmpl), WhTemplate *tmpl);
@@ -105,6 +106,16 @@ wh_template_trigger(PG_FUNCTION_ARGS)
 						wh_row_text(old, desc, "template_name")),
 				 errdetail("Its relations and its history carry the name."),
 				 errhint("Add a new template, or set the description.")));
+
+	if (text_differs(old, new, desc, "materialization") &&
+		(wh_template_is_daily(tmpl) || wh_template_is_daily(from_tuple(old, desc))))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("template \"%s\" cannot change from %s to %s", tmpl->name,
+						wh_row_text(old, desc, "materialization"),
+						tmpl->materialization),
+				 errdetail("A daily template has a relation per day, any other one relation."),
+				 errhint("Add a new template.")));
 
 	if ((text_differs(old, new, desc, "query_template") ||
 		 text_differs(old, new, desc, "column_definitions") ||
@@ -172,6 +183,18 @@ wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant)
 	}
 
 	return tmpl->tenants == NIL;
+}
+
+bool
+wh_template_is_daily(const WhTemplate *tmpl)
+{
+	return strcmp(tmpl->materialization, "daily") == 0;
+}
+
+bool
+wh_template_is_incremental(const WhTemplate *tmpl)
+{
+	return strcmp(tmpl->materialization, "incremental") == 0;
 }
 
 int
@@ -401,6 +424,8 @@ complete(WhTemplate *tmpl)
 	tmpl->max_field_bytes = options.max_field_bytes;
 	tmpl->public_view = options.public_view;
 	tmpl->daily_tablespace = options.daily_tablespace;
+	tmpl->keep_stored = options.keep_stored;
+	tmpl->overlap = options.overlap;
 }
 
 /*
@@ -412,12 +437,14 @@ check(WhTemplate *tmpl)
 {
 	wh_check_template_name(tmpl->name);
 	check_words(tmpl);
-	wh_gate_query(tmpl->query, strcmp(tmpl->materialization, "daily") == 0);
+	wh_gate_query(tmpl->query, wh_template_is_daily(tmpl));
 	if (tmpl->column_definitions == NULL)
 		return;
 
 	complete(tmpl);
 	check_columns(tmpl);
+	if (wh_template_is_incremental(tmpl))
+		check_incremental(tmpl);
 	wh_gate_indexes(tmpl->indexes, tmpl->columns);
 }
 
@@ -431,9 +458,9 @@ check_words(const WhTemplate *tmpl)
 	static const char *const drifts[] = {"fail", "adapt"};
 
 	check_word("materialization", tmpl->materialization,
-			   materializations, lengthof(materializations));
-	check_word("source", tmpl->source, sources, lengthof(sources));
-	check_word("on_drift", tmpl->on_drift, drifts, lengthof(drifts));
+			   materializations, lengthof(materializations), 3);
+	check_word("source", tmpl->source, sources, lengthof(sources), 1);
+	check_word("on_drift", tmpl->on_drift, drifts, lengthof(drifts), 1);
 
 	if (tmpl->lookback_days < 0 || tmpl->lookback_days > MAX_LOOKBACK_DAYS)
 		ereport(ERROR,
@@ -444,11 +471,11 @@ check_words(const WhTemplate *tmpl)
 }
 
 /*
- * Check a setting against its words, of which the first one alone is built.
+ * Check a setting against its words, of which the first ones are built.
  */
 static void
 check_word(const char *setting, const char *value,
-		   const char *const *words, int nwords)
+		   const char *const *words, int nwords, int nbuilt)
 {
 	StringInfoData list;
 
@@ -460,7 +487,7 @@ check_word(const char *setting, const char *value,
 			appendStringInfo(&list, "%s\"%s\"", i == 0 ? "" : ", ", words[i]);
 			continue;
 		}
-		if (i > 0)
+		if (i >= nbuilt)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("%s \"%s\" is not built yet", setting, value),
@@ -497,6 +524,31 @@ check_columns(const WhTemplate *tmpl)
 							tmpl->time_column, format_type_be(type)),
 					 errhint("Name a column of type date, timestamp or timestamptz.")));
 	}
+}
+
+/*
+ * Check what only an incremental template needs: a key to know its rows by,
+ * and a column that says when a row changed.
+ */
+static void
+check_incremental(const WhTemplate *tmpl)
+{
+	Oid			type;
+
+	if (tmpl->key_columns == NIL || tmpl->watermark_column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an incremental template needs %s",
+						tmpl->key_columns == NIL ? "key_columns" : "watermark_column"),
+				 errhint("Name the columns of the natural key in key_columns, and in watermark_column the one that says when a row was written at the source.")));
+
+	type = column_of(tmpl, "watermark_column", tmpl->watermark_column)->atttypid;
+	if (type != TIMESTAMPTZOID && type != TIMESTAMPOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("watermark_column \"%s\" is of type %s",
+						tmpl->watermark_column, format_type_be(type)),
+				 errhint("Name a column of type timestamptz or timestamp.")));
 }
 
 static Form_pg_attribute

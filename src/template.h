@@ -41,6 +41,8 @@ typedef struct WhTemplate
 	int64		max_field_bytes;	/* default 64 MB */
 	bool		public_view;
 	char	   *daily_tablespace;	/* NULL: the default */
+	bool		keep_stored;	/* on_conflict: rows that are there stay */
+	int64		overlap;		/* in microseconds */
 } WhTemplate;
 
 /*
@@ -58,6 +60,13 @@ extern List *wh_templates_all(void);
 
 /* Does the template apply to the tenant (its list of tenants, or all)? */
 extern bool wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant);
+
+/*
+ * Is it kept by days?  Any other has one relation per tenant, {schema}.{name},
+ * and no view over it but the public one.
+ */
+extern bool wh_template_is_daily(const WhTemplate *tmpl);
+extern bool wh_template_is_incremental(const WhTemplate *tmpl);
 
 /* How many indexes a relation of the template carries. */
 extern int	wh_template_index_count(const WhTemplate *tmpl);

@@ -62,6 +62,10 @@ static char *what(const char *schema, const char *name);
 bool
 wh_unionview_tenant(const WhTemplate *tmpl, const WhTenant *tenant)
 {
+	/* There the one relation has the name that the view would have. */
+	if (!wh_template_is_daily(tmpl))
+		return false;
+
 	return update_tenant(tmpl, tenant->name, tenant->schema);
 }
 
@@ -172,6 +176,9 @@ members(const WhTemplate *tmpl)
 	List	   *members = NIL;
 	Member	   *latest = NULL;
 	ListCell   *lc;
+
+	if (!wh_template_is_daily(tmpl))
+		return NIL;
 
 	foreach(lc, wh_published(tmpl->name, NULL))
 	{

@@ -11,8 +11,9 @@
 
 /*
  * Create or rebuild {schema}.{template} over the populated slices of the
- * ledger, and public.{template} over the tenants' views.  False when nothing
- * had to change.  Caller: owner, in a transaction of its own or after the last
+ * ledger, and public.{template} over the tenants' views.  A template that is
+ * not daily has no view per tenant: the public one is over its relations.
+ * False when nothing had to change.  Caller: owner, in a transaction of its own or after the last
  * byte, since replacing takes AccessExclusiveLock (tried with back-off until
  * lock_deadline, then 55P03); the schema exists (wh_matview_schema).  A
  * relation of that name that is not ours is 42710 with HINT.  Columns that

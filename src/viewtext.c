@@ -23,6 +23,9 @@
 /* Longest flat chain of UNION ALL. */
 #define FLAT_ARMS 64
 
+static List *slice_arms(const WhTemplate *tmpl, const char *tenant,
+						const char *without);
+static List *view_arms(const WhTemplate *tmpl, const char *without);
 static TupleDesc public_columns(const WhTemplate *tmpl);
 static void append_arms(StringInfo sql, char **arms, int from, int to);
 static char *arm_select(const WhView *view, const WhViewArm *arm);
@@ -38,28 +41,12 @@ wh_view_of_tenant(const WhTemplate *tmpl, const char *tenant,
 				  const char *schema)
 {
 	WhView	   *view = (WhView *) palloc0(sizeof(WhView));
-	ListCell   *lc;
 
 	view->tmpl = tmpl;
 	view->tenant = tenant;
 	view->schema = schema;
 	view->columns = tmpl->columns;
-
-	foreach(lc, wh_slices(tmpl->name, tenant))
-	{
-		const WhSlice *slice = (const WhSlice *) lfirst(lc);
-		WhViewArm  *arm;
-
-		/* One unpopulated arm makes the whole view an error. */
-		if (strcmp(slice->state, "empty") == 0 ||
-			!wh_slice_is_populated(slice))
-			continue;
-		arm = (WhViewArm *) palloc(sizeof(WhViewArm));
-		arm->schema = slice->relation_schema;
-		arm->name = slice->relation_name;
-		arm->relid = wh_slice_relid(slice);
-		view->arms = lappend(view->arms, arm);
-	}
+	view->arms = slice_arms(tmpl, tenant, NULL);
 	view->definition = wh_view_select(view);
 
 	return view;
@@ -72,12 +59,55 @@ WhView *
 wh_view_of_all(const WhTemplate *tmpl, const char *without)
 {
 	WhView	   *view = (WhView *) palloc0(sizeof(WhView));
-	ListCell   *lc;
 
 	view->tmpl = tmpl;
 	view->tenant = WH_PUBLIC_VIEW;
 	view->schema = wh_settings()->public_schema;
 	view->columns = public_columns(tmpl);
+	view->arms = wh_template_is_daily(tmpl)
+		? view_arms(tmpl, without) : slice_arms(tmpl, NULL, without);
+	view->definition = wh_view_select(view);
+
+	return view;
+}
+
+/*
+ * List the populated slices of a tenant, or of all tenants but one.
+ */
+static List *
+slice_arms(const WhTemplate *tmpl, const char *tenant, const char *without)
+{
+	List	   *arms = NIL;
+	ListCell   *lc;
+
+	foreach(lc, wh_slices(tmpl->name, tenant))
+	{
+		const WhSlice *slice = (const WhSlice *) lfirst(lc);
+		WhViewArm  *arm;
+
+		/* One unpopulated arm makes the whole view an error. */
+		if (strcmp(slice->state, "empty") == 0 ||
+			!wh_slice_is_populated(slice) ||
+			(without != NULL && strcmp(slice->tenant_name, without) == 0))
+			continue;
+		arm = (WhViewArm *) palloc(sizeof(WhViewArm));
+		arm->schema = slice->relation_schema;
+		arm->name = slice->relation_name;
+		arm->relid = wh_slice_relid(slice);
+		arms = lappend(arms, arm);
+	}
+
+	return arms;
+}
+
+/*
+ * List the tenants' views, but for one tenant's.
+ */
+static List *
+view_arms(const WhTemplate *tmpl, const char *without)
+{
+	List	   *arms = NIL;
+	ListCell   *lc;
 
 	foreach(lc, wh_published(tmpl->name, NULL))
 	{
@@ -93,11 +123,10 @@ wh_view_of_all(const WhTemplate *tmpl, const char *without)
 		arm->schema = row->view_schema;
 		arm->name = row->view_name;
 		arm->relid = relid;
-		view->arms = lappend(view->arms, arm);
+		arms = lappend(arms, arm);
 	}
-	view->definition = wh_view_select(view);
 
-	return view;
+	return arms;
 }
 
 /*

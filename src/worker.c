@@ -39,6 +39,7 @@
 #include "worker.h"
 
 static bool serving = false;
+static char *owner_path;		/* search_path as roles and database have it */
 
 static void connect_as_owner(dsm_segment *segment, WhQueue *queue, int me);
 static void pin_settings(WhQueue *queue);
@@ -142,6 +143,8 @@ pin_settings(WhQueue *queue)
 	set("default_transaction_read_only", "off");
 	set("default_transaction_deferrable", "off");
 	set("default_transaction_isolation", "read committed");
+	owner_path = MemoryContextStrdup(TopMemoryContext,
+									 GetConfigOption("search_path", false, false));
 	set("search_path", "pg_catalog, pg_temp");
 	set("TimeZone", "UTC");
 	set("statement_timeout", "0");
@@ -188,9 +191,11 @@ reopen(WhPool *pool)
 static void
 show_activity(const WhClaim *claim)
 {
-	char	   *name = psprintf("pg_warehouse refresh %s/%s %s",
+	bool		whole = claim->period.kind == WH_WHOLE;
+	char	   *name = psprintf("pg_warehouse refresh %s/%s%s%s",
 								claim->template_name, claim->tenant_name,
-								wh_date_text(claim->day));
+								whole ? "" : " ",
+								whole ? "" : wh_date_text(claim->period.start));
 
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, name);
@@ -209,10 +214,13 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim)
 	WhRun	   *run = (WhRun *) palloc0(sizeof(WhRun));
 	ErrorData  *volatile error = NULL;
 
-	unit->period = wh_period_day(claim->day);
+	unit->period = claim->period;
+	unit->days = claim->days;
 	unit->begun = claim->begun;
 	unit->rules.method = claim->method;
 	unit->rules.may_refill = true;
+	unit->rules.settle = true;
+	unit->rules.session_path = owner_path;
 
 	PG_TRY();
 	{

@@ -126,3 +126,9 @@ CREATE PROCEDURE _wh.run_refresh(
     AS 'MODULE_PATHNAME', 'wh_run_refresh';
 COMMENT ON PROCEDURE _wh.run_refresh(text, text, date, date) IS
     'What a job calls: refresh, commit every unit with its log row, then raise if any failed';
+
+CREATE FUNCTION _wh.reseed(template text, tenant text, since timestamptz DEFAULT '-infinity') RETURNS void
+    LANGUAGE c STRICT
+    AS 'MODULE_PATHNAME', 'wh_reseed';
+COMMENT ON FUNCTION _wh.reseed(text, text, timestamptz) IS
+    'Set an incremental template''s watermark: the next refresh reads all rows written since';

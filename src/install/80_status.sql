@@ -6,7 +6,8 @@ SELECT t.template_name,
        c.time_zone,
        (c.schema_name::text OPERATOR(pg_catalog.||) '.') OPERATOR(pg_catalog.||) t.template_name AS table_name,
        COALESCE((t.options OPERATOR(pg_catalog.->>) 'freshness_target')::interval, interval '26 hours') AS freshness_target,
-       (t.options OPERATOR(pg_catalog.->>) 'start_date')::date AS start_date
+       (t.options OPERATOR(pg_catalog.->>) 'start_date')::date AS start_date,
+       t.materialization
 FROM _wh.mv_templates AS t
 JOIN _wh.tenant_connections AS c
   ON t.tenants IS NULL OR c.tenant_name OPERATOR(pg_catalog.=) ANY (t.tenants)
@@ -107,7 +108,8 @@ FROM (
     CROSS JOIN LATERAL pg_catalog.generate_series(
         known.first_day::timestamp,
         pg_catalog.date_trunc('day', pg_catalog.timezone(p.time_zone, pg_catalog.now())),
-        interval '1 day') AS day) AS days
+        interval '1 day') AS day
+    WHERE p.materialization OPERATOR(pg_catalog.=) 'daily') AS days
 LEFT JOIN _wh.slices AS s
   ON s.template_name OPERATOR(pg_catalog.=) days.template_name
  AND s.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
@@ -120,8 +122,57 @@ LEFT JOIN LATERAL (
       AND f.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
       AND f.period_start OPERATOR(pg_catalog.=) days.day
     ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
-    LIMIT 1) AS last_failure ON true;
-COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why';
+    LIMIT 1) AS last_failure ON true
+UNION ALL
+SELECT p.template_name,
+       p.tenant_name,
+       NULL::date,
+       CASE
+           WHEN last_failure.run_id IS NOT NULL THEN 'failed'
+           WHEN s.last_refresh IS NULL THEN 'missing'
+           WHEN COALESCE(w.last_loaded_at, s.last_refresh) OPERATOR(pg_catalog.<)
+                (pg_catalog.now() OPERATOR(pg_catalog.-) p.freshness_target) THEN 'stale'
+           ELSE 'fresh'
+       END,
+       COALESCE(w.source_clock, s.as_of),
+       s.row_count,
+       CASE
+           WHEN last_failure.run_id IS NOT NULL THEN last_failure.error_message
+           WHEN s.last_refresh IS NULL THEN 'never loaded'
+           ELSE 'kept as one relation'
+       END
+FROM _wh.v_pairs AS p
+LEFT JOIN _wh.slices AS s
+  ON s.template_name OPERATOR(pg_catalog.=) p.template_name
+ AND s.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+LEFT JOIN _wh.extract_watermarks AS w
+  ON w.template_name OPERATOR(pg_catalog.=) p.template_name
+ AND w.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+LEFT JOIN LATERAL (
+    SELECT f.run_id, f.error_message
+    FROM _wh.v_recent_failures AS f
+    WHERE f.template_name OPERATOR(pg_catalog.=) p.template_name
+      AND f.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+    ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
+    LIMIT 1) AS last_failure ON true
+WHERE p.materialization OPERATOR(pg_catalog.<>) 'daily';
+COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why; day is NULL where a template is not kept by days';
+
+CREATE VIEW _wh.v_watermark_lag AS
+SELECT w.table_name,
+       w.last_extracted_at,
+       w.last_loaded_at,
+       w.rows_loaded_last_run,
+       pg_catalog.now() OPERATOR(pg_catalog.-) w.last_loaded_at AS load_lag,
+       CASE WHEN pg_catalog.isfinite(w.last_extracted_at)
+            THEN pg_catalog.now() OPERATOR(pg_catalog.-) w.last_extracted_at
+       END AS extract_lag,
+       w.template_name,
+       w.tenant_name,
+       w.source_clock,
+       w.lag_reason
+FROM _wh.extract_watermarks AS w;
+COMMENT ON VIEW _wh.v_watermark_lag IS 'Per incremental table: how far it has been read, when it was loaded last, and what holds it back';
 
 -- A run of a worker or of run_refresh has told the log that it begins; one
 -- inside somebody's transaction has not yet, and is known by its relation.

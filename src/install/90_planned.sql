@@ -81,12 +81,6 @@ CREATE FUNCTION _wh.drift(template text DEFAULT NULL, tenant text DEFAULT NULL) 
 COMMENT ON FUNCTION _wh.drift(text, text) IS
     'Every tenant''s schema against the template; no row is read (not built yet)';
 
-CREATE FUNCTION _wh.reseed(template text, tenant text, since timestamptz DEFAULT '-infinity') RETURNS void
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.reseed(text, text, timestamptz) IS
-    'Move an incremental template''s watermark back (not built yet)';
-
 CREATE FUNCTION _wh.replay(run_id bigint) RETURNS jsonb
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_planned';
