@@ -44,6 +44,13 @@ extern WhArg wh_null(Oid typid);
 extern uint64 wh_spi(int expected, const char *sql, const WhArg *args, int nargs);
 
 /*
+ * The same for a statement that joins few rows to a table by its index, which
+ * the planner may think dear: other joins are switched off while it is
+ * planned, and on again while it runs what triggers do.
+ */
+extern uint64 wh_spi_by_index(int expected, const char *sql);
+
+/*
  * Read a column of a result row.  The copy is made in CurrentMemoryContext:
  * after SPI_connect() switch to the caller's context first.  Columns count
  * from 1.

@@ -45,6 +45,9 @@
 /* Two clocks may drift apart by this much between two runs. */
 #define CLOCK_TOLERANCE USECS_PER_SEC
 
+/* What a source sends meanwhile has room in the buffers between us. */
+#define PART_ROWS 2000
+
 /* One run at work. */
 typedef struct Sync
 {
@@ -60,7 +63,10 @@ typedef struct Sync
 	TimestampTz low;			/* DT_NOBEGIN: no bound */
 	TimestampTz high;
 	WhFill	   *fill;			/* of a new table; or */
+	bool		furnished;		/* with what the owner put on it */
 	Tuplestorestate *rows;		/* what arrived for one that is there */
+	int64		nrows;			/* in it */
+	double		meanwhile_ms;	/* writing while the source was sending */
 	WhSynced   *synced;
 } Sync;
 
@@ -72,7 +78,9 @@ static void load_again(Sync *sync);
 static void fill_row(void *arg, Datum *values, bool *isnull);
 static void keep_row(void *arg, Datum *values, bool *isnull);
 static void fetch(Sync *sync, WhRowSink sink, void *arg);
+static void upsert_meanwhile(Sync *sync);
 static void upsert(Sync *sync);
+static void upsert_as_owner(Sync *sync);
 static char *set_window(void *arg, WhConn *conn);
 static void prove(void *arg, WhConn *conn, const char *query,
 				  const WhRemoteColumns *remote);
@@ -181,6 +189,8 @@ begin(Sync *sync)
 				 errmsg("method \"%s\" cannot serve incremental template \"%s\"",
 						wh_method_name(method), sync->tmpl->name),
 				 errhint("Leave method out: it is chosen per unit.")));
+	sync->furnished = OidIsValid(sync->table.relid) &&
+		wh_synctable_is_furnished(&sync->table);
 	check_session(sync);
 }
 
@@ -194,8 +204,7 @@ check_session(const Sync *sync)
 {
 	const char *owner = quote_identifier(wh_settings()->owner_role);
 
-	if (!OidIsValid(sync->table.relid) || sync->rules->session_path != NULL ||
-		!wh_synctable_is_furnished(&sync->table))
+	if (!sync->furnished || sync->rules->session_path != NULL)
 		return;
 
 	ereport(ERROR,
@@ -223,6 +232,7 @@ load(Sync *sync)
 	INSTR_TIME_SET_CURRENT(elapsed);
 	INSTR_TIME_SUBTRACT(elapsed, begun);
 
+	synced->fetched.fetch_ms -= sync->meanwhile_ms;
 	synced->load_ms = Max(INSTR_TIME_GET_MILLISEC(elapsed) - synced->fetched.fetch_ms, 0);
 }
 
@@ -247,16 +257,19 @@ load_new(Sync *sync)
 }
 
 /*
- * Keep what arrives, on disk but for its first part, and upsert it after the
- * last row: the source has its connection back by then, and triggers run when
- * all is known to have arrived.
+ * Upsert what arrives.  While a part of it goes into a plain table, the source
+ * goes on sending; but where triggers run, all is kept, on disk but for its
+ * first part, until the last row: by then all is known to have arrived, and
+ * the source has its connection back.
  */
 static void
 load_again(Sync *sync)
 {
 	sync->rows = wh_flat_spool(CurrentResourceOwner);
 	fetch(sync, keep_row, sync);
-	if (sync->synced->fetched.rows > 0)
+	if (sync->nrows > 0 && sync->furnished)
+		upsert_as_owner(sync);
+	else if (sync->nrows > 0)
 		upsert(sync);
 	tuplestore_end(sync->rows);
 
@@ -280,8 +293,35 @@ static void
 keep_row(void *arg, Datum *values, bool *isnull)
 {
 	Sync	   *sync = (Sync *) arg;
+	MemoryContext context;
 
 	tuplestore_putvalues(sync->rows, sync->tmpl->columns, values, isnull);
+	sync->nrows++;
+	if (sync->furnished || sync->nrows < PART_ROWS)
+		return;
+
+	context = MemoryContextSwitchTo(sync->context);
+	upsert_meanwhile(sync);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Write what has arrived so far, and begin anew.
+ */
+static void
+upsert_meanwhile(Sync *sync)
+{
+	instr_time	begun;
+	instr_time	elapsed;
+
+	INSTR_TIME_SET_CURRENT(begun);
+	upsert(sync);
+	tuplestore_end(sync->rows);
+	sync->rows = wh_flat_spool(CurrentResourceOwner);
+	sync->nrows = 0;
+	INSTR_TIME_SET_CURRENT(elapsed);
+	INSTR_TIME_SUBTRACT(elapsed, begun);
+	sync->meanwhile_ms += INSTR_TIME_GET_MILLISEC(elapsed);
 }
 
 static void
@@ -293,26 +333,30 @@ fetch(Sync *sync, WhRowSink sink, void *arg)
 	wh_fetch_part(sync->tmpl, sync->tenant, &part, sink, arg, &sync->synced->fetched);
 }
 
-/*
- * Write the rows; in a session of the owner's as he would.  Constraints that he
- * deferred are due now, so that a failure is this run's; but inside a
- * transaction block of his they wait for its end with his others.
- */
 static void
 upsert(Sync *sync)
 {
 	Relation	rel = relation_open(sync->table.relid, NoLock);
-	bool		as_session = sync->rules->session_path != NULL;
+
+	wh_upsert(rel, sync->tmpl, sync->rows, sync->nrows, &sync->synced->counts);
+	relation_close(rel, NoLock);
+}
+
+/*
+ * Write the rows as the owner would in his session.  Constraints that he
+ * deferred are due now, so that a failure is this run's; but inside a
+ * transaction block of his they wait for its end with his others.
+ */
+static void
+upsert_as_owner(Sync *sync)
+{
 	WhRole		restricted;
 
-	if (as_session)
-		wh_role_unrestricted(&restricted, sync->rules->session_path);
-	wh_upsert(rel, sync->tmpl, sync->rows, &sync->synced->counts);
-	if (as_session && sync->rules->settle)
+	wh_role_unrestricted(&restricted, sync->rules->session_path);
+	upsert(sync);
+	if (sync->rules->settle)
 		wh_ddl("SET CONSTRAINTS ALL IMMEDIATE");
-	if (as_session)
-		wh_role_leave(&restricted);
-	relation_close(rel, NoLock);
+	wh_role_leave(&restricted);
 }
 
 /*

@@ -110,7 +110,8 @@ wh_synctable_open(WhSyncTable *table, const WhTemplate *tmpl,
 }
 
 /*
- * Make the table.  Its key comes after its rows: one sort, and one scan that
+ * Make the table, with room in its pages for rows that change: that way their
+ * indexes need not.  Its key comes after its rows: one sort, and one scan that
  * sees to it that none is null.
  */
 void
@@ -118,7 +119,7 @@ wh_synctable_create(WhSyncTable *table)
 {
 	const WhTemplate *tmpl = table->tmpl;
 
-	wh_ddl(psprintf("CREATE TABLE %s (%s) USING heap%s%s", qualified(table),
+	wh_ddl(psprintf("CREATE TABLE %s (%s) USING heap WITH (fillfactor = 90)%s%s", qualified(table),
 					wh_columns_sql(tmpl->columns),
 					tmpl->daily_tablespace ? " TABLESPACE " : "",
 					tmpl->daily_tablespace ? quote_identifier(tmpl->daily_tablespace) : ""));

@@ -2,11 +2,13 @@
  * upsert.c
  *		Bring rows into a table by their key, through the executor.
  *
- * One INSERT ... ON CONFLICT per batch reads the rows from memory, so the
- * table's triggers, constraints, generated and other columns work as for any
- * INSERT.  Rows that are stored already, bytes and all, are left out before:
- * ON CONFLICT would lock each of them, which is a write.  As whom it runs is
- * the caller's.
+ * Two statements per batch read its rows from memory: an UPDATE of those that
+ * are there and differ, in any byte, and an INSERT ... ON CONFLICT of the
+ * others.  So the table's triggers, constraints, generated and other columns
+ * work as for any statement, an UPDATE trigger fires for what has changed and
+ * nothing else, and a row that is the same costs a look.  An INSERT ... ON
+ * CONFLICT alone would lock each row that is there, a write of its own, and
+ * fire the INSERT triggers for it, too.  As whom it runs is the caller's.
  */
 #include "postgres.h"
 
@@ -27,11 +29,15 @@
 /* The name that the statement knows the rows by. */
 #define ROWS "wh_rows"
 
-static void run_batch(const char *sql, TupleDesc desc, Tuplestorestate *rows,
-					  int64 nrows, WhUpsertCounts *counts);
-static void append_columns(StringInfo sql, const WhTemplate *tmpl, const char *of);
-static void append_keys_match(StringInfo sql, const WhTemplate *tmpl);
-static bool append_assignments(StringInfo sql, const WhTemplate *tmpl);
+static void run_batch(Relation rel, const WhTemplate *tmpl,
+					  Tuplestorestate *rows, int64 nrows,
+					  WhUpsertCounts *counts);
+static char *update_sql(const WhTemplate *tmpl, const char *relation);
+static char *insert_sql(const WhTemplate *tmpl, const char *relation);
+static const char *name_of(Relation rel);
+static char *columns_of(const WhTemplate *tmpl, const char *of);
+static char *keys_match(const WhTemplate *tmpl);
+static char *assignments(const WhTemplate *tmpl, const char *of);
 static bool is_key(const WhTemplate *tmpl, const char *column);
 
 /*
@@ -39,91 +45,61 @@ static bool is_key(const WhTemplate *tmpl, const char *column);
  */
 void
 wh_upsert(Relation rel, const WhTemplate *tmpl, Tuplestorestate *rows,
-		  WhUpsertCounts *counts)
+		  int64 nrows, WhUpsertCounts *counts)
 {
-	char	   *sql = wh_upsert_sql(tmpl,
-									quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-															   RelationGetRelationName(rel)));
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(tmpl->columns, &TTSOpsMinimalTuple);
-	Tuplestorestate *batch = NULL;
-	int64		nbatch = 0;
+	TupleTableSlot *slot;
 
-	while (tuplestore_gettupleslot(rows, true, false, slot))
+	if (nrows <= BATCH_ROWS)
 	{
+		run_batch(rel, tmpl, rows, nrows, counts);
+		return;
+	}
+
+	slot = MakeSingleTupleTableSlot(tmpl->columns, &TTSOpsMinimalTuple);
+	while (nrows > 0)
+	{
+		Tuplestorestate *batch = wh_flat_spool(CurrentResourceOwner);
+		int64		nbatch = 0;
+
 		CHECK_FOR_INTERRUPTS();
-		if (batch == NULL)
-			batch = wh_flat_spool(CurrentResourceOwner);
-		tuplestore_puttupleslot(batch, slot);
-		if (++nbatch < BATCH_ROWS)
-			continue;
-		run_batch(sql, tmpl->columns, batch, nbatch, counts);
+		for (; nbatch < BATCH_ROWS && tuplestore_gettupleslot(rows, true, false, slot); nbatch++)
+			tuplestore_puttupleslot(batch, slot);
+		run_batch(rel, tmpl, batch, nbatch, counts);
 		tuplestore_end(batch);
-		batch = NULL;
-		nbatch = 0;
+		nrows -= Max(nbatch, 1);
 	}
 	ExecDropSingleTupleTableSlot(slot);
-
-	if (batch == NULL)
-		return;
-	run_batch(sql, tmpl->columns, batch, nbatch, counts);
-	tuplestore_end(batch);
 }
 
 /*
- * Write the statement; see upsert.h.  A new row has no xmax; one that took
- * the place of another has the lock that the other was found with.
+ * Write the statements; see upsert.h.
  */
 char *
 wh_upsert_sql(const WhTemplate *tmpl, const char *relation)
 {
-	StringInfoData sql;
-	ListCell   *lc;
+	const char *update = update_sql(tmpl, relation);
+	const char *insert = insert_sql(tmpl, relation);
 
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "WITH written AS (INSERT INTO %s AS t (", relation);
-	append_columns(&sql, tmpl, NULL);
-	appendStringInfoString(&sql, ") SELECT ");
-	append_columns(&sql, tmpl, "r");
-	appendStringInfo(&sql, " FROM " ROWS " AS r WHERE NOT EXISTS (SELECT FROM %s AS s WHERE ",
-					 relation);
-	append_keys_match(&sql, tmpl);
-	if (!tmpl->keep_stored)
-	{
-		appendStringInfoString(&sql, " AND ROW(");
-		append_columns(&sql, tmpl, "s");
-		appendStringInfoString(&sql, ")::pg_catalog.record OPERATOR(pg_catalog.*=) ROW(");
-		append_columns(&sql, tmpl, "r");
-		appendStringInfoString(&sql, ")::pg_catalog.record");
-	}
-	appendStringInfoString(&sql, ") ON CONFLICT (");
-	foreach(lc, tmpl->key_columns)
-		appendStringInfo(&sql, "%s%s", lc == list_head(tmpl->key_columns) ? "" : ", ",
-						 quote_identifier((const char *) lfirst(lc)));
-	appendStringInfoString(&sql, ") DO ");
-	if (tmpl->keep_stored || !append_assignments(&sql, tmpl))
-		appendStringInfoString(&sql, "NOTHING");
-	appendStringInfoString(&sql,
-						   " RETURNING t.xmax OPERATOR(pg_catalog.=) 0 AS fresh)"
-						   " SELECT pg_catalog.count(*) FILTER (WHERE fresh),"
-						   " pg_catalog.count(*) FILTER (WHERE NOT fresh) FROM written");
-
-	return sql.data;
+	return update ? psprintf("%s;\n%s", update, insert) : psprintf("%s", insert);
 }
 
 /*
- * Run the statement over one batch.
+ * Run the statements over one batch.  What a trigger would not have counts as
+ * left alone.
  */
 static void
-run_batch(const char *sql, TupleDesc desc, Tuplestorestate *rows, int64 nrows,
-		  WhUpsertCounts *counts)
+run_batch(Relation rel, const WhTemplate *tmpl, Tuplestorestate *rows,
+		  int64 nrows, WhUpsertCounts *counts)
 {
+	const char *relation = name_of(rel);
+	const char *update = update_sql(tmpl, relation);
 	EphemeralNamedRelation enr = (EphemeralNamedRelation) palloc0(sizeof(EphemeralNamedRelationData));
-	int64		inserted;
-	int64		updated;
+	int64		updated = 0;
+	int64		inserted = 0;
 
 	enr->md.name = ROWS;
 	enr->md.reliddesc = InvalidOid;
-	enr->md.tupdesc = desc;
+	enr->md.tupdesc = tmpl->columns;
 	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
 	enr->md.enrtuples = nrows;
 	enr->reldata = rows;
@@ -131,62 +107,121 @@ run_batch(const char *sql, TupleDesc desc, Tuplestorestate *rows, int64 nrows,
 	SPI_connect();
 	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not name the rows of an upsert");
-	(void) wh_spi(SPI_OK_SELECT, sql, NULL, 0);
-	inserted = wh_col_int8(0, 1, 0);
-	updated = wh_col_int8(0, 2, 0);
+	if (update != NULL)
+		updated = wh_spi_by_index(SPI_OK_UPDATE, update);
+	if (updated < nrows)
+		inserted = wh_spi_by_index(SPI_OK_INSERT, insert_sql(tmpl, relation));
 	SPI_finish();
 	pfree(enr);
 
-	/* What a trigger would not have counts as left alone. */
 	counts->inserted += inserted;
 	counts->updated += updated;
 	counts->unchanged += nrows - inserted - updated;
 }
 
-static void
-append_columns(StringInfo sql, const WhTemplate *tmpl, const char *of)
+/*
+ * Write the UPDATE; NULL where rows that are there stay, or have nothing but
+ * their key.  Mostly the watermark alone tells that a row has changed.
+ */
+static char *
+update_sql(const WhTemplate *tmpl, const char *relation)
 {
-	for (int i = 0; i < tmpl->columns->natts; i++)
-		appendStringInfo(sql, "%s%s%s%s", i > 0 ? ", " : "",
-						 of ? of : "", of ? "." : "",
-						 quote_identifier(NameStr(TupleDescAttr(tmpl->columns, i)->attname)));
+	char	   *set = assignments(tmpl, "r");
+
+	if (tmpl->keep_stored || set == NULL)
+		return NULL;
+
+	return psprintf("UPDATE %s AS t SET %s FROM " ROWS " AS r WHERE %s"
+					" AND (t.%s OPERATOR(pg_catalog.<>) r.%s OR ROW(%s)::pg_catalog.record"
+					" OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record)",
+					relation, set, keys_match(tmpl),
+					quote_identifier(tmpl->watermark_column),
+					quote_identifier(tmpl->watermark_column),
+					columns_of(tmpl, "t"), columns_of(tmpl, "r"));
 }
 
-static void
-append_keys_match(StringInfo sql, const WhTemplate *tmpl)
+/*
+ * Write the INSERT.  Somebody else can have inserted a key meanwhile.
+ */
+static char *
+insert_sql(const WhTemplate *tmpl, const char *relation)
 {
+	char	   *set = tmpl->keep_stored ? NULL : assignments(tmpl, "excluded");
+	StringInfoData keys;
 	ListCell   *lc;
 
+	initStringInfo(&keys);
+	foreach(lc, tmpl->key_columns)
+		appendStringInfo(&keys, "%s%s", keys.len > 0 ? ", " : "",
+						 quote_identifier((const char *) lfirst(lc)));
+
+	return psprintf("INSERT INTO %s (%s) SELECT %s FROM " ROWS " AS r"
+					" WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s)"
+					" ON CONFLICT (%s) DO %s%s",
+					relation, columns_of(tmpl, NULL), columns_of(tmpl, "r"),
+					relation, keys_match(tmpl), keys.data,
+					set ? "UPDATE SET " : "NOTHING", set ? set : "");
+}
+
+static const char *
+name_of(Relation rel)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+									  RelationGetRelationName(rel));
+}
+
+static char *
+columns_of(const WhTemplate *tmpl, const char *of)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < tmpl->columns->natts; i++)
+		appendStringInfo(&list, "%s%s%s%s", i > 0 ? ", " : "",
+						 of ? of : "", of ? "." : "",
+						 quote_identifier(NameStr(TupleDescAttr(tmpl->columns, i)->attname)));
+
+	return list.data;
+}
+
+static char *
+keys_match(const WhTemplate *tmpl)
+{
+	StringInfoData sql;
+	ListCell   *lc;
+
+	initStringInfo(&sql);
 	foreach(lc, tmpl->key_columns)
 	{
 		const char *key = quote_identifier((const char *) lfirst(lc));
 
-		appendStringInfo(sql, "%ss.%s OPERATOR(pg_catalog.=) r.%s",
-						 lc == list_head(tmpl->key_columns) ? "" : " AND ", key, key);
+		appendStringInfo(&sql, "%st.%s OPERATOR(pg_catalog.=) r.%s",
+						 sql.len > 0 ? " AND " : "", key, key);
 	}
+
+	return sql.data;
 }
 
 /*
- * Write what a row that is there takes over; false when it has nothing but
- * its key.
+ * Write what a row that is there takes over; NULL when it has nothing but its
+ * key.
  */
-static bool
-append_assignments(StringInfo sql, const WhTemplate *tmpl)
+static char *
+assignments(const WhTemplate *tmpl, const char *of)
 {
-	bool		first = true;
+	StringInfoData sql;
 
+	initStringInfo(&sql);
 	for (int i = 0; i < tmpl->columns->natts; i++)
 	{
 		const char *name = NameStr(TupleDescAttr(tmpl->columns, i)->attname);
 
-		if (is_key(tmpl, name))
-			continue;
-		appendStringInfo(sql, "%s%s = excluded.%s", first ? "UPDATE SET " : ", ",
-						 quote_identifier(name), quote_identifier(name));
-		first = false;
+		if (!is_key(tmpl, name))
+			appendStringInfo(&sql, "%s%s = %s.%s", sql.len > 0 ? ", " : "",
+							 quote_identifier(name), of, quote_identifier(name));
 	}
 
-	return !first;
+	return sql.len > 0 ? sql.data : NULL;
 }
 
 static bool

@@ -17,14 +17,15 @@ typedef struct WhUpsertCounts
 } WhUpsertCounts;
 
 /*
- * Upsert all rows of a store, which have the template's columns and are read
- * to their end, into a table that the caller has open and locked; as the
- * current user, with whatever fires on it.
+ * Upsert the rows of a store, which have the template's columns, into a table
+ * that the caller has open and locked; as the current user, with whatever
+ * fires on it.
  */
 extern void wh_upsert(Relation rel, const WhTemplate *tmpl,
-					  Tuplestorestate *rows, WhUpsertCounts *counts);
+					  Tuplestorestate *rows, int64 nrows,
+					  WhUpsertCounts *counts);
 
-/* The statement, for _wh.wh_plan(). */
+/* The statements, for _wh.wh_plan(). */
 extern char *wh_upsert_sql(const WhTemplate *tmpl, const char *relation);
 
 #endif							/* WH_UPSERT_H */
