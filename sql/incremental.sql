@@ -42,7 +42,12 @@ SELECT add_inc('inc_bad', 'SELECT id FROM t WHERE at >= {DAY_START}', 'id intege
 \echo :SQLSTATE
 SELECT add_inc('inc_bad', 'SELECT 1', 'id integer, updated_at timestamptz', options => '{"on_conflict": "perhaps"}');
 \echo :SQLSTATE
-SELECT _wh.reseed('foodlogstats', 'tenant_a');
+SELECT _wh.add_template('inc_bad', 'SELECT id FROM t', 'id integer', materialization => 'snapshot', options => '{"overlap": "1 hour"}');
+\echo :SQLSTATE
+SELECT _wh.add_template('inc_bad', 'SELECT id FROM t', 'id integer', materialization => 'snapshot', options => '{"on_conflict": "update"}');
+\echo :SQLSTATE
+SELECT _wh.add_template('inc_snap', 'SELECT id FROM t', 'id integer', materialization => 'snapshot');
+SELECT _wh.reseed('inc_snap', 'tenant_a');
 \echo :SQLSTATE
 \set VERBOSITY default
 
@@ -54,8 +59,13 @@ SELECT add_inc('inc_made', 'SELECT id, COALESCE(updated_at, now()) AS updated_at
 SELECT add_inc('inc_join', 'SELECT r.id, l.updated_at FROM repayments AS r CROSS JOIN loose AS l', 'id bigint, updated_at timestamptz');
 SELECT add_inc('inc_group', 'SELECT loan * 1 AS loan, updated_at FROM repayments', 'loan integer, updated_at timestamptz', '{loan}');
 SELECT add_inc('inc_type', 'SELECT id, at_text::date AS updated_at FROM loose', 'id bigint, updated_at timestamp');
+SELECT add_inc('inc_double', 'SELECT r.id, r.updated_at FROM repayments AS r CROSS JOIN generate_series(1, 2)', 'id bigint, updated_at timestamptz');
+SELECT add_inc('inc_null', 'SELECT i.id, r.updated_at FROM repayments AS r LEFT JOIN repayments AS i ON i.id = r.id AND i.id > 1', 'id bigint, updated_at timestamptz');
+SELECT _wh.drop_template('inc_snap') IS NOT NULL AS dropped;
 SELECT status FROM _wh.wh_refresh(tenant => 'inc');
-SELECT template_name, sqlstate, error_message, error_detail, error_hint FROM _wh.extract_runs WHERE template_name LIKE 'inc\_%' ORDER BY 1;
+SELECT template_name, sqlstate, error_message, error_detail, error_hint FROM _wh.extract_runs
+WHERE template_name LIKE 'inc\_%' AND template_name <> 'inc_double' ORDER BY 1;
+SELECT sqlstate, error_message FROM _wh.extract_runs WHERE template_name = 'inc_double';
 SELECT count(*) FROM _wh.extract_watermarks;
 SELECT _wh.drop_template(template_name) IS NOT NULL AS dropped FROM _wh.mv_templates WHERE template_name LIKE 'inc\_%' ORDER BY template_name;
 
@@ -168,6 +178,7 @@ SET datestyle = 'ISO';
 SET timezone = 'UTC';
 SET ROLE whadmin;
 SELECT rows, rows_inserted, rows_updated, rows_unchanged FROM _wh.wh_refresh('repay_keep', 'inc');
+SELECT last_extracted_at - reread_from AS overlap FROM _wh.extract_watermarks WHERE table_name = 'inc.repay_keep';
 SELECT amount FROM inc.repay_keep WHERE id = 7;
 
 -- A table that is there is adopted with its rows, or it is said why not.

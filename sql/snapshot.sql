@@ -37,7 +37,7 @@ SELECT * FROM tenant_a.snap ORDER BY id LIMIT 2;
 SELECT schema_name, count(*) FROM public.snap GROUP BY 1 ORDER BY 1;
 SELECT relkind, relowner::regrole, has_table_privilege('phood_ro', oid, 'SELECT') AS reader FROM pg_class WHERE oid = 'tenant_a.snap'::regclass;
 SELECT tenant_name, period_kind, period_start, period_end, relation_schema, relation_name, state, row_count FROM _wh.slices WHERE template_name = 'snap' ORDER BY 1;
-SELECT kind, table_name, period_start, status, method, rows_loaded FROM _wh.extract_runs WHERE template_name = 'snap' ORDER BY run_id;
+SELECT kind, table_name, period_start, status, method, rows_loaded FROM _wh.extract_runs WHERE template_name = 'snap' ORDER BY tenant_name;
 SELECT table_name, state FROM _wh.v_table_freshness WHERE template_name = 'snap' ORDER BY 1;
 SELECT tenant_name, day, state, row_count, reason FROM _wh.v_coverage WHERE template_name = 'snap' ORDER BY 1;
 SELECT tenant_name, state, slices, row_count FROM _wh.wh_status() WHERE template_name = 'snap';
@@ -124,6 +124,33 @@ SELECT tenant_name, status FROM _wh.wh_refresh('snap', 'snap_c');
 SELECT schema_name, count(*) FROM public.snap GROUP BY 1 ORDER BY 1;
 SELECT _wh.drop_tenant('snap_c', drop_data => true);
 SELECT schema_name, count(*) FROM public.snap GROUP BY 1 ORDER BY 1;
+
+-- It becomes incremental, and a snapshot again; but not over what the owner
+-- put on the table.
+RESET ROLE;
+\c wh_tenant_a
+UPDATE devices SET seen = now() WHERE seen IS NULL;
+ALTER TABLE devices ALTER seen SET NOT NULL;
+\c :warehouse
+SET datestyle = 'ISO';
+SET ROLE whadmin;
+SELECT _wh.alter_template('snap', materialization => 'incremental', key_columns => '{id}', watermark_column => 'seen');
+CREATE VIEW tenant_a.on_snap AS SELECT id FROM tenant_a.snap;
+SELECT status, sqlstate, message FROM _wh.wh_refresh('snap', 'tenant_a');
+DROP VIEW tenant_a.on_snap;
+SELECT status, method, rows FROM _wh.wh_refresh('snap', 'tenant_a');
+SELECT relkind FROM pg_class WHERE oid = 'tenant_a.snap'::regclass;
+SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'tenant_a.snap'::regclass ORDER BY indexrelid::regclass::text COLLATE "C";
+SELECT has_table_privilege('wh_monitor', 'tenant_a.snap', 'SELECT');
+SELECT schema_name, count(*) FROM public.snap GROUP BY 1 ORDER BY 1;
+ALTER TABLE tenant_a.snap ADD COLUMN mine text;
+SELECT _wh.alter_template('snap', materialization => 'snapshot');
+SELECT status, sqlstate, message FROM _wh.wh_refresh('snap', 'tenant_a');
+ALTER TABLE tenant_a.snap DROP COLUMN mine;
+SELECT status, method, rows FROM _wh.wh_refresh('snap', 'tenant_a');
+SELECT relkind FROM pg_class WHERE oid = 'tenant_a.snap'::regclass;
+SELECT schema_name, count(*) FROM public.snap GROUP BY 1 ORDER BY 1;
+SELECT status, method FROM _wh.wh_refresh('snap', 'tenant_a');
 SELECT _wh.drop_template('snap', drop_data => true);
 SELECT count(*) FROM _wh.slices WHERE template_name LIKE 'snap%';
 RESET ROLE;

@@ -422,7 +422,8 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 	bool		nulls[7] = {0};
 
 	if (incremental)
-		note = "read what is new, up to the source's clock or its oldest open transaction";
+		note = there ? "read what is new, up to the source's clock or its oldest open transaction"
+			: "make the table and fill it, up to the source's clock or its oldest open transaction";
 	if (!unit->begun)
 		note = "skipped: the day has not begun in the tenant's time zone";
 

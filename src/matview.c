@@ -40,6 +40,7 @@
 #include "settings.h"
 #include "slice.h"
 #include "spi.h"
+#include "synctable.h"
 #include "unionview.h"
 #include "viewtext.h"
 
@@ -54,18 +55,21 @@ typedef struct Target
 	const WhLoadRules *rules;	/* NULL: only the text is asked for */
 	Oid			relid;			/* InvalidOid: not there yet */
 	bool		populated;
+	bool		is_table;		/* of a template that was incremental */
 	int64		rows;			/* stored, as the ledger says */
 } Target;
 
 static void find_target(Target *target);
 static void find_and_lock_target(Target *target);
 static void check_ours(Target *target, const WhSlice *slice);
+static void check_plain(const Target *target);
 static void load(const Target *target, WhMatviewResult *result);
 static void check_method(const Target *target, WhMethod fitting);
 static void create(const Target *target, WhLoaded *loaded);
 static void fill(const Target *target, const char *name, WhLoaded *loaded);
 static void refresh(const Target *target, WhLoaded *loaded);
 static void replace(const Target *target, WhLoaded *loaded);
+static Oid	view_over(const WhTemplate *tmpl, const WhTenant *tenant);
 static bool columns_fit(const Target *target);
 static char *definition(const Target *target, const char *name);
 static void create_indexes(const Target *target);
@@ -120,6 +124,37 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 	PG_END_TRY();
 
 	wh_lock_unbound(nestlevel);
+}
+
+/*
+ * Swap a relation for a fresh one; see matview.h.
+ */
+WhKept *
+wh_matview_swap(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid,
+				const char *fresh, double *lock_ms)
+{
+	const char *schema = get_namespace_name(get_rel_namespace(relid));
+	const char *name = get_rel_name(relid);
+	const char *kind = get_rel_relkind(relid) == RELKIND_MATVIEW ?
+	"MATERIALIZED VIEW" : "TABLE";
+	char	   *aside = wh_bounded_name(psprintf("%s.old", name));
+	Oid			view = view_over(tmpl, tenant);
+	WhKept	   *kept;
+
+	/* A view of all tenants' relations: first whoever rewrites it. */
+	if (!wh_template_is_daily(tmpl))
+		wh_published_lock(tmpl->name);
+	*lock_ms = wh_lock_relation(relid, psprintf("relation \"%s.%s\"", schema, name));
+	kept = wh_kept(relid, tmpl->columns);
+	ddl("ALTER TABLE", schema, name, psprintf("RENAME TO %s", quote_identifier(aside)));
+	ddl("ALTER TABLE", schema, fresh, psprintf("RENAME TO %s", quote_identifier(name)));
+	if (wh_template_is_daily(tmpl))
+		(void) wh_unionview_tenant(tmpl, tenant);
+	else if (OidIsValid(view))
+		(void) wh_unionview_public(tmpl);
+	ddl(psprintf("DROP %s", kind), schema, aside, "RESTRICT");
+
+	return kept;
 }
 
 /*
@@ -240,12 +275,17 @@ check_ours(Target *target, const WhSlice *slice)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", target->relid);
 	form = (Form_pg_class) GETSTRUCT(tuple);
-	fit = form->relkind == RELKIND_MATVIEW &&
+	target->is_table = form->relkind == RELKIND_RELATION &&
+		target->period->kind == WH_WHOLE;
+	fit = (form->relkind == RELKIND_MATVIEW || target->is_table) &&
 		form->relam == HEAP_TABLE_AM_OID &&
 		form->relpersistence == RELPERSISTENCE_PERMANENT &&
 		form->relowner == GetUserId();
 	target->populated = form->relispopulated;
 	ReleaseSysCache(tuple);
+
+	if (fit && slice != NULL && target->is_table)
+		check_plain(target);
 
 	/* Its row can be newer than this transaction's only snapshot. */
 	if (fit && slice == NULL && IsolationUsesXactSnapshot())
@@ -268,6 +308,28 @@ check_ours(Target *target, const WhSlice *slice)
 }
 
 /*
+ * Throw 55000 where a table would be dropped with what its owner put on it.
+ */
+static void
+check_plain(const Target *target)
+{
+	WhSyncTable table;
+
+	wh_synctable_find(&table, target->tmpl, target->tenant);
+	if (!wh_synctable_is_furnished(&table))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s.%s\" cannot become a materialized view",
+					target->schema, target->name),
+			 errdetail("%s\nIt has triggers, rules, constraints or columns of its own.",
+					   unit_of(target)),
+			 errhint("Drop these, or SELECT _wh.alter_template(%s, materialization => 'incremental');",
+					 quote_literal_cstr(target->tmpl->name))));
+}
+
+/*
  * Choose the way and take its measures.
  */
 static void
@@ -281,7 +343,7 @@ load(const Target *target, WhMatviewResult *result)
 
 	if (!OidIsValid(target->relid))
 		create(target, loaded);
-	else if (columns_fit(target))
+	else if (!target->is_table && columns_fit(target))
 		refresh(target, loaded);
 	else
 	{
@@ -382,46 +444,39 @@ refresh(const Target *target, WhLoaded *loaded)
 static void
 replace(const Target *target, WhLoaded *loaded)
 {
-	bool		daily = target->period->kind != WH_WHOLE;
-	const WhPublished *view = wh_published_find(target->tmpl->name,
-												daily ? target->tenant->name : WH_PUBLIC_VIEW);
 	char	   *fresh = wh_bounded_name(psprintf("%s.new", target->name));
-	char	   *aside = wh_bounded_name(psprintf("%s.old", target->name));
 	WhKept	   *kept;
 
 	check_method(target, WH_REFILL);
-	wh_kept_check_dependents(target->relid,
-							 view ? wh_published_relid(view) : InvalidOid,
+	wh_kept_check_dependents(target->relid, view_over(target->tmpl, target->tenant),
 							 what(target));
 
 	fill(target, fresh, loaded);
 	loaded->method = WH_REFILL;
-	loaded->reason = "the template's columns changed";
+	loaded->reason = target->is_table ? "there was a table" :
+		"the template's columns changed";
 	loaded->counts.deleted = target->rows;
 
-	/*
-	 * The public view is over all tenants' relations: first whoever rewrites
-	 * it.
-	 */
-	if (!daily)
-		wh_published_lock(target->tmpl->name);
-	loaded->lock_ms = wh_lock_relation(target->relid, what(target));
-	kept = wh_kept(target->relid, target->tmpl->columns);
-	ddl("ALTER MATERIALIZED VIEW", target->schema, target->name,
-		psprintf("RENAME TO %s", quote_identifier(aside)));
-	ddl("ALTER MATERIALIZED VIEW", target->schema, fresh,
-		psprintf("RENAME TO %s", quote_identifier(target->name)));
-	if (daily)
-		(void) wh_unionview_tenant(target->tmpl, target->tenant);
-	else if (view != NULL)
-		(void) wh_unionview_public(target->tmpl);
-	ddl("DROP MATERIALIZED VIEW", target->schema, aside, "RESTRICT");
-
+	kept = wh_matview_swap(target->tmpl, target->tenant, target->relid, fresh,
+						   &loaded->lock_ms);
 	create_indexes(target);
 	wh_kept_restore(kept,
 					get_relname_relid(target->name,
 									  get_namespace_oid(target->schema, false)));
 	ddl("ANALYZE", target->schema, target->name, "");
+}
+
+/*
+ * Find the view that shows the relations of a tenant.
+ */
+static Oid
+view_over(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	const WhPublished *view = wh_published_find(tmpl->name,
+												wh_template_is_daily(tmpl) ?
+												tenant->name : WH_PUBLIC_VIEW);
+
+	return view ? wh_published_relid(view) : InvalidOid;
 }
 
 /*

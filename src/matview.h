@@ -5,6 +5,7 @@
 #ifndef WH_MATVIEW_H
 #define WH_MATVIEW_H
 
+#include "kept.h"
 #include "load.h"
 
 typedef struct WhMatviewResult
@@ -36,6 +37,16 @@ extern bool wh_matview_schema_exists(const WhTenant *tenant);
 extern void wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 							const WhPeriod *period, const WhLoadRules *rules,
 							WhMatviewResult *result);
+
+/*
+ * Let the relation "fresh" of the same schema take name and place of one of
+ * ours, which is dropped; the public view follows.  Indexes, and then what is
+ * returned (wh_kept_restore), come afterwards.  Throws 2BP01 for what people
+ * built on the old one, 55P03 when readers do not make room.  Not for a daily
+ * template.
+ */
+extern WhKept *wh_matview_swap(const WhTemplate *tmpl, const WhTenant *tenant,
+							   Oid relid, const char *fresh, double *lock_ms);
 
 /* The CREATE MATERIALIZED VIEW statement, for _wh.wh_plan(). */
 extern char *wh_matview_sql(const WhTemplate *tmpl, const WhTenant *tenant,

@@ -143,7 +143,10 @@ wh_options_read(Jsonb *json, WhOptions *options)
 
 	found = get(json, "on_conflict");
 	options->keep_stored = found != NULL && is_string(found, "nothing");
+	options->has_overlap = get(json, "overlap") != NULL;
 	options->overlap = get_microseconds(json, "overlap", USECS_PER_HOUR);
+	options->for_incremental = found != NULL ? "on_conflict" :
+		options->has_overlap ? "overlap" : NULL;
 }
 
 static void

@@ -20,7 +20,10 @@ typedef struct WhOptions
 	bool		public_view;
 	char	   *daily_tablespace;	/* NULL: the default */
 	bool		keep_stored;	/* on_conflict is "nothing" */
+	bool		has_overlap;
 	int64		overlap;		/* in microseconds; default one hour */
+	const char *for_incremental;	/* an option given that only an
+									 * incremental template has; or NULL */
 } WhOptions;
 
 /*

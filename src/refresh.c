@@ -556,6 +556,7 @@ load_incremental(const WhUnit *unit, WhRun *run, WhSlice *slice)
 	run->bytes = synced.fetched.bytes;
 	run->fetch_ms = synced.fetched.fetch_ms;
 	run->load_ms = synced.load_ms;
+	run->lock_ms = synced.lock_ms;
 	run->as_of = synced.fetched.as_of;
 
 	slice->relation_schema = synced.schema;

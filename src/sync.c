@@ -7,9 +7,9 @@
  * source's clock, or the begin of its oldest open transaction, which may still
  * write rows as old as that: no row is passed over, however late its
  * transaction commits.  Low is the last high.  Where we cannot see all of the
- * source's transactions, the last "overlap" is read again each time.  All of
- * it is the source's time; ours only serves to see that its clock was set
- * back.
+ * source's transactions, or are told to, the last "overlap" is read again each
+ * time.  All of it is the source's time; ours only serves to see that its clock
+ * was set back.
  *
  * Rows, watermark and the row of the log are one transaction, so a run that
  * dies has done nothing, and the next one reads the same rows.
@@ -32,9 +32,11 @@
 #include "conn.h"
 #include "fill.h"
 #include "flat.h"
+#include "kept.h"
 #include "keyed.h"
 #include "lock.h"
 #include "matview.h"
+#include "names.h"
 #include "role.h"
 #include "settings.h"
 #include "spi.h"
@@ -62,7 +64,8 @@ typedef struct Sync
 	WhWatermark now;
 	TimestampTz low;			/* DT_NOBEGIN: no bound */
 	TimestampTz high;
-	WhFill	   *fill;			/* of a new table; or */
+	WhFill	   *fill;			/* of a new table, */
+	List	   *key_attnums;	/* none of which may be null; or */
 	bool		furnished;		/* with what the owner put on it */
 	Tuplestorestate *rows;		/* what arrived for one that is there */
 	int64		nrows;			/* in it */
@@ -76,6 +79,7 @@ static void load(Sync *sync);
 static void load_new(Sync *sync);
 static void load_again(Sync *sync);
 static void fill_row(void *arg, Datum *values, bool *isnull);
+static void raise_null_key(const Sync *sync, int attnum) pg_attribute_noreturn();
 static void keep_row(void *arg, Datum *values, bool *isnull);
 static void fetch(Sync *sync, WhRowSink sink, void *arg);
 static void upsert_meanwhile(Sync *sync);
@@ -174,13 +178,15 @@ begin(Sync *sync)
 {
 	const WhMethod method = sync->rules->method;
 
+	wh_check_outbound();
 	if (!wh_matview_schema_exists(sync->tenant))
 		wh_matview_schema(sync->tenant);
 	wh_synctable_open(&sync->table, sync->tmpl, sync->tenant);
 	sync->before = wh_watermark(sync->tmpl->name, sync->tenant->name);
-	sync->afresh = sync->table.slice != NULL ?
-		sync->table.slice->template_version != sync->tmpl->version :
-		!TIMESTAMP_IS_NOBEGIN(sync->before->last_loaded_at);
+	sync->afresh = OidIsValid(sync->table.former) ||
+		(sync->table.slice != NULL ?
+		 sync->table.slice->template_version != sync->tmpl->version :
+		 !TIMESTAMP_IS_NOBEGIN(sync->before->last_loaded_at));
 
 	if (method != WH_CHOOSE &&
 		method != (OidIsValid(sync->table.relid) ? WH_UPSERT : WH_FIRST_FILL))
@@ -242,18 +248,32 @@ load(Sync *sync)
 static void
 load_new(Sync *sync)
 {
+	WhSyncTable *table = &sync->table;
+	bool		replaces = OidIsValid(table->former);
+	const char *name = replaces ? wh_bounded_name(psprintf("%s.new", table->name)) : table->name;
+	WhKept	   *kept = NULL;
 	Relation	rel;
+	ListCell   *lc;
 
-	wh_synctable_create(&sync->table);
-	rel = relation_open(sync->table.relid, AccessExclusiveLock);
+	foreach(lc, sync->tmpl->key_columns)
+		sync->key_attnums = lappend_int(sync->key_attnums,
+										SPI_fnumber(sync->tmpl->columns, (const char *) lfirst(lc)));
+	table->relid = wh_synctable_create(table, name);
+	rel = relation_open(table->relid, AccessExclusiveLock);
 	sync->fill = wh_fill_begin(rel, WH_FILL_NEW);
-	fetch(sync, fill_row, sync->fill);
+	fetch(sync, fill_row, sync);
 	sync->synced->counts.inserted = wh_fill_end(sync->fill);
 	relation_close(rel, NoLock);
-	wh_synctable_complete(&sync->table);
+	wh_synctable_add_key(table, name);
+	if (replaces)
+		kept = wh_matview_swap(sync->tmpl, sync->tenant, table->former, name,
+							   &sync->synced->lock_ms);
+	wh_synctable_complete(table);
+	if (replaces)
+		wh_kept_restore(kept, table->relid);
 
 	sync->synced->method = WH_FIRST_FILL;
-	sync->synced->reason = "there was no table";
+	sync->synced->reason = replaces ? "there was a materialized view" : "there was no table";
 }
 
 /*
@@ -283,10 +303,35 @@ load_again(Sync *sync)
 			: "rows were stored";
 }
 
+/*
+ * Write a row past all constraints, so see to the one that there is by now.
+ */
 static void
 fill_row(void *arg, Datum *values, bool *isnull)
 {
-	wh_fill_row((WhFill *) arg, values, isnull);
+	Sync	   *sync = (Sync *) arg;
+	ListCell   *lc;
+
+	foreach(lc, sync->key_attnums)
+	{
+		if (isnull[lfirst_int(lc) - 1])
+			raise_null_key(sync, lfirst_int(lc));
+	}
+	wh_fill_row(sync->fill, values, isnull);
+}
+
+/*
+ * Refuse a null that the proof did not see: the source can lie.
+ */
+static void
+raise_null_key(const Sync *sync, int attnum)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("key column \"%s\" of template \"%s\" is null in a row",
+					NameStr(TupleDescAttr(sync->tmpl->columns, attnum - 1)->attname),
+					sync->tmpl->name),
+			 errhint("Let the query leave such rows out.")));
 }
 
 static void
@@ -329,7 +374,6 @@ fetch(Sync *sync, WhRowSink sink, void *arg)
 {
 	WhFetchPart part = {set_window, prove, sync};
 
-	wh_check_outbound();
 	wh_fetch_part(sync->tmpl, sync->tenant, &part, sink, arg, &sync->synced->fetched);
 }
 
@@ -425,7 +469,7 @@ set_high(Sync *sync, const WhBound *bound)
 				  psprintf("transaction \"%s\" is prepared since %s",
 						   bound->prepared_gid, instant_text(bound->oldest_prepared)));
 
-	if (bound->all_visible)
+	if (bound->all_visible && !sync->tmpl->has_overlap)
 		sync->now.reread_from = DT_NOEND;
 	else if (bound->standby && bound->replayed == DT_NOBEGIN)
 		sync->now.reread_from = sync->low;
@@ -592,7 +636,8 @@ finish(Sync *sync)
 		synced->stored = wh_synctable_count(&sync->table);
 	}
 	else
-		synced->stored = (slice ? slice->row_count : 0) + synced->counts.inserted;
+		synced->stored = (slice && synced->method == WH_UPSERT ? slice->row_count : 0) +
+			synced->counts.inserted;
 
 	/* Days that were read again make no whole of rows of an older version. */
 	synced->version = sync->afresh && sync->days->given && slice != NULL

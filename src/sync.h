@@ -16,6 +16,7 @@ typedef struct WhSynced
 	WhFetched	fetched;
 	WhUpsertCounts counts;
 	double		load_ms;
+	double		lock_ms;
 	char	   *schema;
 	char	   *name;
 	int64		stored;			/* rows in the table, as far as we know */

@@ -30,11 +30,14 @@
 #include "utils/syscache.h"
 
 #include "gate.h"
+#include "kept.h"
 #include "lock.h"
 #include "names.h"
+#include "published.h"
 #include "settings.h"
 #include "spi.h"
 #include "synctable.h"
+#include "viewtext.h"
 
 static void check_kind(const WhSyncTable *table);
 static void check_fit(const WhSyncTable *table, Relation rel);
@@ -62,6 +65,7 @@ wh_synctable_find(WhSyncTable *table, const WhTemplate *tmpl,
 
 	table->tmpl = tmpl;
 	table->tenant = tenant;
+	table->former = InvalidOid;
 	table->slice = NULL;
 	table->schema = tenant->schema;
 	table->name = tmpl->name;
@@ -101,6 +105,16 @@ wh_synctable_open(WhSyncTable *table, const WhTemplate *tmpl,
 		return;
 
 	check_kind(table);
+	if (get_rel_relkind(table->relid) == RELKIND_MATVIEW)
+	{
+		const WhPublished *view = wh_published_find(tmpl->name, WH_PUBLIC_VIEW);
+
+		wh_kept_check_dependents(table->relid, view ? wh_published_relid(view) : InvalidOid,
+								 psprintf("materialized view \"%s.%s\"", table->schema, table->name));
+		table->former = table->relid;
+		table->relid = InvalidOid;
+		return;
+	}
 	rel = relation_open(table->relid, NoLock);
 	check_fit(table, rel);
 	missing = missing_columns(table, rel);
@@ -111,20 +125,38 @@ wh_synctable_open(WhSyncTable *table, const WhTemplate *tmpl,
 
 /*
  * Make the table, with room in its pages for rows that change: that way their
- * indexes need not.  Its key comes after its rows: one sort, and one scan that
- * sees to it that none is null.
+ * indexes need not.  Its key comes after its rows, by one sort; that none of
+ * its columns is null is seen to meanwhile, so that it needs no scan.
  */
-void
-wh_synctable_create(WhSyncTable *table)
+Oid
+wh_synctable_create(const WhSyncTable *table, const char *name)
 {
 	const WhTemplate *tmpl = table->tmpl;
+	const char *relation = quote_qualified_identifier(table->schema, name);
+	StringInfoData keys;
+	ListCell   *lc;
 
-	wh_ddl(psprintf("CREATE TABLE %s (%s) USING heap WITH (fillfactor = 90)%s%s", qualified(table),
+	initStringInfo(&keys);
+	foreach(lc, tmpl->key_columns)
+		appendStringInfo(&keys, "%s ALTER COLUMN %s SET NOT NULL", keys.len > 0 ? "," : "",
+						 quote_identifier((const char *) lfirst(lc)));
+
+	wh_ddl(psprintf("CREATE TABLE %s (%s) USING heap WITH (fillfactor = 90)%s%s", relation,
 					wh_columns_sql(tmpl->columns),
 					tmpl->daily_tablespace ? " TABLESPACE " : "",
 					tmpl->daily_tablespace ? quote_identifier(tmpl->daily_tablespace) : ""));
-	table->relid = get_relname_relid(table->name,
-									 get_namespace_oid(table->schema, false));
+	wh_ddl(psprintf("ALTER TABLE %s%s", relation, keys.data));
+
+	return get_relname_relid(name, get_namespace_oid(table->schema, false));
+}
+
+void
+wh_synctable_add_key(const WhSyncTable *table, const char *name)
+{
+	wh_ddl(psprintf("ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY (%s)",
+					quote_qualified_identifier(table->schema, name),
+					quote_identifier(wh_bounded_name(psprintf("%s_pkey", table->name))),
+					column_list(table->tmpl->key_columns)));
 }
 
 void
@@ -133,10 +165,6 @@ wh_synctable_complete(const WhSyncTable *table)
 	const WhTemplate *tmpl = table->tmpl;
 	ListCell   *lc;
 
-	wh_ddl(psprintf("ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY (%s)",
-					qualified(table),
-					quote_identifier(wh_bounded_name(psprintf("%s_pkey", table->name))),
-					column_list(tmpl->key_columns)));
 	foreach(lc, wh_gate_index_stmts(tmpl->indexes, tmpl->columns,
 									table->schema, table->name))
 		wh_ddl_stmt((Node *) lfirst(lc), tmpl->indexes);
@@ -203,8 +231,9 @@ check_kind(const WhSyncTable *table)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", table->relid);
 	form = (Form_pg_class) GETSTRUCT(tuple);
-	is_table = form->relkind == RELKIND_RELATION &&
-		form->relpersistence == RELPERSISTENCE_PERMANENT;
+	is_table = form->relpersistence == RELPERSISTENCE_PERMANENT &&
+		(form->relkind == RELKIND_RELATION ||
+		 (form->relkind == RELKIND_MATVIEW && table->slice != NULL));
 	owner = form->relowner;
 	ReleaseSysCache(tuple);
 

@@ -17,6 +17,8 @@ typedef struct WhSyncTable
 	char	   *schema;
 	char	   *name;
 	Oid			relid;			/* InvalidOid: not there */
+	Oid			former;			/* a materialized view of ours that it takes
+								 * the place of; or InvalidOid */
 	const WhSlice *slice;		/* NULL: not in the ledger yet */
 } WhSyncTable;
 
@@ -33,8 +35,12 @@ extern void wh_synctable_find(WhSyncTable *table, const WhTemplate *tmpl,
 extern void wh_synctable_open(WhSyncTable *table, const WhTemplate *tmpl,
 							  const WhTenant *tenant);
 
-/* Make the table, empty and without key; and complete it once it is filled. */
-extern void wh_synctable_create(WhSyncTable *table);
+/*
+ * Make the table, empty, under a name; give it its key once it is filled; and
+ * what else it has once it has its own name.
+ */
+extern Oid	wh_synctable_create(const WhSyncTable *table, const char *name);
+extern void wh_synctable_add_key(const WhSyncTable *table, const char *name);
 extern void wh_synctable_complete(const WhSyncTable *table);
 
 /* Let the reader read it. */

@@ -42,6 +42,7 @@ static void check_word(const char *setting, const char *value,
 					   const char *const *words, int nwords, int nbuilt);
 static void check_columns(const WhTemplate *tmpl);
 static void check_incremental(const WhTemplate *tmpl);
+static void check_not_incremental(const WhTemplate *tmpl);
 static Form_pg_attribute column_of(const WhTemplate *tmpl, const char *setting,
 								   const char *name);
 static void guarded(void (*work) (WhTemplate *tmpl), WhTemplate *tmpl);
@@ -425,6 +426,7 @@ complete(WhTemplate *tmpl)
 	tmpl->public_view = options.public_view;
 	tmpl->daily_tablespace = options.daily_tablespace;
 	tmpl->keep_stored = options.keep_stored;
+	tmpl->has_overlap = options.has_overlap;
 	tmpl->overlap = options.overlap;
 }
 
@@ -445,6 +447,8 @@ check(WhTemplate *tmpl)
 	check_columns(tmpl);
 	if (wh_template_is_incremental(tmpl))
 		check_incremental(tmpl);
+	else
+		check_not_incremental(tmpl);
 	wh_gate_indexes(tmpl->indexes, tmpl->columns);
 }
 
@@ -549,6 +553,23 @@ check_incremental(const WhTemplate *tmpl)
 				 errmsg("watermark_column \"%s\" is of type %s",
 						tmpl->watermark_column, format_type_be(type)),
 				 errhint("Name a column of type timestamptz or timestamp.")));
+}
+
+/*
+ * Refuse options that nobody would read.
+ */
+static void
+check_not_incremental(const WhTemplate *tmpl)
+{
+	WhOptions	options;
+
+	wh_options_read(tmpl->options, &options);
+	if (options.for_incremental != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" is for incremental templates",
+						options.for_incremental),
+				 errhint("Leave it out, or let materialization be 'incremental'.")));
 }
 
 static Form_pg_attribute

@@ -42,6 +42,7 @@ typedef struct WhTemplate
 	bool		public_view;
 	char	   *daily_tablespace;	/* NULL: the default */
 	bool		keep_stored;	/* on_conflict: rows that are there stay */
+	bool		has_overlap;	/* even where it is not needed */
 	int64		overlap;		/* in microseconds */
 } WhTemplate;
 

@@ -47,6 +47,10 @@ def ratios(results):
             ratio("tenants", "dblink 4", "ours unchanged 4 workers 2"),
         "slices over TLS: dblink / first load": ratio("slices", "dblink tls", "ours tls"),
         "slices over a socket: dblink / first load": ratio("slices", "dblink socket", "ours socket"),
+        "keyed table: dblink / first load": ratio("sync", "dblink fill", "ours fill"),
+        "keyed table: dblink / snapshot": ratio("sync", "dblink fill", "ours snapshot"),
+        "keyed table, 10k changed: dblink and ON CONFLICT / ours":
+            ratio("sync", "dblink changed", "ours changed"),
     }
     for pattern in PATTERNS:
         answer[f"{pattern} / refill"] = ratio("big", f"ours {pattern} i", "ours refill i")
@@ -157,6 +161,12 @@ def judge(results):
                    " TLS + scram / socket", ">= 3 / >= 2 times faster",
                    ["slices over TLS: dblink / first load",
                     "slices over a socket: dblink / first load"], [3, 2])
+    targets.faster(f"{rows} into a keyed table / as a snapshot, first load, against dblink"
+                   " INSERT ... SELECT into the same indexed table", ">= 1.6 times faster",
+                   ["keyed table: dblink / first load", "keyed table: dblink / snapshot"], [1.6, 1.6])
+    targets.faster(f"10,000 changed of {rows}, against dblink and INSERT ... ON CONFLICT",
+                   ">= 1.3 times faster",
+                   ["keyed table, 10k changed: dblink and ON CONFLICT / ours"], [1.3])
     return found, targets.rows
 
 
@@ -201,7 +211,8 @@ def markdown(results):
     titles = {"big": f"{results['rows']:,} rows", "ten": "10,000 rows", "none": "no row",
               "far": "10,000 rows, 25 ms away each way",
               "tenants": f"{results['rows'] // 4:,} rows a tenant, three indexes",
-              "slices": f"{results.get('slices', 0)} slices"}
+              "slices": f"{results.get('slices', 0)} slices",
+              "sync": "a keyed table, and 10,000 changed rows"}
     for group, title in titles.items():
         if group in results["seconds"]:
             parts += [f"## {title}\n", seconds_table(results, group)]

@@ -312,6 +312,18 @@ for my $step ('source', 'trigger', 'deferred')
 	like(refresh('killed', 'source'), qr/^loaded /, 'the next run heals');
 	is(query(q{SELECT count(*) FROM _wh.extract_runs WHERE template_name = 'killed' AND status = 'extracting'}), '0', 'no run is left open');
 }
+
+# A watermark that is moved while a run is going on stays where it was put.
+query('UPDATE public.speed SET seconds = 2');
+$node->safe_psql('source', 'INSERT INTO events (writer) VALUES (-10)');
+my $slow = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-c', q{CALL _wh.run_refresh('killed', 'source')} ]);
+$node->poll_query_until('postgres', q{SELECT count(*) >= 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'}) or die;
+query(q{SELECT _wh.reseed('killed', 'source', '2024-02-03 04:05:06+00')});
+$slow->finish;
+is(watermark('killed', 'source', q{last_extracted_at = '2024-02-03 04:05:06+00'}), 't', 'a watermark moved meanwhile stays');
+is(query('SELECT count(*) FROM source.killed WHERE writer = -10'), '1', 'with the rows of the run');
+query('UPDATE public.speed SET seconds = 0');
+like(refresh('killed', 'source'), qr/^loaded \d{3,} 0 0 \d+$/, 'and the next run reads from there');
 same('all of it, after all', $node, 'source', 'killed', 'source');
 
 done_testing();
