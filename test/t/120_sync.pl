@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WarehouseTest;
 
-my $node = warehouse_node('warehouse', '', conf => "max_connections = 150\nmax_prepared_transactions = 10\nrestart_after_crash = on\nautovacuum_naptime = 1s\nwal_level = logical\nlog_min_messages = fatal\n");
+my $node = warehouse_node('warehouse', '', conf => "max_connections = 150\nmax_prepared_transactions = 10\nrestart_after_crash = on\nautovacuum_naptime = 1s\nwal_level = replica\nmax_wal_senders = 4\nlog_min_messages = fatal\n");
 my $schema = q{
 CREATE TABLE events (id bigserial PRIMARY KEY, writer integer, n integer NOT NULL DEFAULT 0, at timestamptz NOT NULL DEFAULT now());
 CREATE INDEX ON events (at);
@@ -25,6 +25,19 @@ $node->safe_psql('postgres', 'CREATE ROLE wh_src LOGIN; GRANT pg_read_all_stats 
 $node->safe_psql('source', $schema);
 add('source', $node, 'source', 'wh_src');
 template('events', 'source');
+
+# The same for a role that does not see others' transactions, and on a standby.
+my $overlap = $ENV{WH_LONG} ? '20 s' : '8 s';
+$node->safe_psql('source', 'GRANT SELECT ON events TO wh_blind');
+add('blind', $node, 'source', 'wh_blind');
+template('blind', 'blind', qq{{"overlap": "$overlap"}});
+$node->backup('copy');
+my $copy = PostgreSQL::Test::Cluster->new('copy');
+$copy->init_from_backup($node, 'copy', has_streaming => 1);
+$copy->append_conf('postgresql.conf', "pg_warehouse.max_workers = 0\n");
+$copy->start;
+add('copy', $copy, 'source', 'wh_src');
+template('copied', 'copy', qq{{"overlap": "$overlap"}});
 
 sub add
 {
@@ -118,7 +131,8 @@ while (time < $end)
 	my $result = refresh('events', 'source');
 
 	$runs++;
-	fail($result) unless $result =~ /^loaded /;
+	$result .= refresh('blind', 'blind') . refresh('copied', 'copy');
+	fail($result) unless $result =~ /^loaded .*loaded .*loaded /;
 	$held++ if watermark('events', 'source', "lag_reason LIKE 'session %'") eq 't';
 	$node->safe_psql('source', q{
 BEGIN;
@@ -130,8 +144,14 @@ COMMIT;});
 }
 $writers->finish;
 refresh('events', 'source');
+refresh('blind', 'blind');
+$node->wait_for_catchup($copy);
+refresh('copied', 'copy');
 $node->safe_psql('source', q{INSERT INTO as_documented SELECT id, n FROM events, mark WHERE at > last ON CONFLICT DO NOTHING});
 same("no row is missed and none doubled, in $runs runs", $node, 'source', 'events', 'source');
+same('nor where a role sees no other session', $node, 'source', 'blind', 'blind');
+same('nor on a standby', $node, 'source', 'copied', 'copy');
+$copy->stop;
 cmp_ok($held, '>', 0, 'open transactions held the watermark back');
 is(query(q{SELECT sum(rows_inserted) = (SELECT count(*) FROM source.events) FROM _wh.extract_runs WHERE template_name = 'events' AND status = 'loaded'}), 't', 'each row was inserted once');
 is(query(q{SELECT count(*) FROM _wh.extract_runs WHERE status = 'loaded' AND rows_extracted <> rows_inserted + rows_updated + rows_unchanged}), '0', 'the counts add up');
@@ -140,6 +160,8 @@ diag(sprintf('%d rows at the source; missed: 0; by the rule "> last AND <= now":
 cmp_ok($missed, '>', 0, 'the document\'s rule misses some');
 
 # Nothing new: no record of the log belongs to the table.
+query('ALTER TABLE source.events SET (autovacuum_enabled = off)');
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND datname = 'postgres'}) or die;
 my $from = query('SELECT pg_current_wal_lsn()');
 is(refresh('events', 'source'), 'loaded 0 0 0 0', 'nothing new');
 query('SELECT pg_switch_wal()');
@@ -186,8 +208,6 @@ same('all of it', $node, 'source', 'events', 'source');
 
 # A role that does not see others' transactions: what commits late, within the
 # overlap, is found by reading that again.
-add('blind', $node, 'source', 'wh_blind');
-$node->safe_psql('source', 'GRANT SELECT ON events TO wh_blind');
 template('seen', 'blind', '{"overlap": "2 minutes"}');
 $open = session($node, 'source');
 $open->query_safe(q{BEGIN; INSERT INTO events (writer) VALUES (-7)});
