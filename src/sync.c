@@ -3,30 +3,21 @@
  *		Bring one incremental template's table up to what a tenant has
  *		committed.
  *
- * A run reads the rows whose watermark lies in (low, high].  High is the
- * source's clock, or the begin of its oldest open transaction, which may still
- * write rows as old as that: no row is passed over, however late its
- * transaction commits.  Low is the last high.  Where we cannot see all of the
- * source's transactions, or are told to, the last "overlap" is read again each
- * time.  All of it is the source's time; ours only serves to see that its clock
- * was set back.
- *
  * Rows, watermark and the row of the log are one transaction, so a run that
  * dies has done nothing, and the next one reads the same rows.
  *
- * What the source can be asked is bound's and keyed's, what the table may be
- * synctable's, and how rows get into it upsert's; this file decides.
+ * Which rows those are is window's, what the source is asked bound's and
+ * keyed's, what the table may be synctable's, and how rows get into it
+ * upsert's.
  */
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "bound.h"
 #include "conn.h"
@@ -42,10 +33,7 @@
 #include "spi.h"
 #include "sync.h"
 #include "synctable.h"
-#include "watermark.h"
-
-/* Two clocks may drift apart by this much between two runs. */
-#define CLOCK_TOLERANCE USECS_PER_SEC
+#include "window.h"
 
 /* What a source sends meanwhile has room in the buffers between us. */
 #define PART_ROWS 2000
@@ -59,11 +47,7 @@ typedef struct Sync
 	const WhLoadRules *rules;
 	MemoryContext context;		/* outlives the fetch */
 	WhSyncTable table;
-	bool		afresh;			/* what is stored is no base to go on from */
-	const WhWatermark *before;
-	WhWatermark now;
-	TimestampTz low;			/* DT_NOBEGIN: no bound */
-	TimestampTz high;
+	WhWindow	window;
 	WhFill	   *fill;			/* of a new table, */
 	List	   *key_attnums;	/* none of which may be null; or */
 	bool		furnished;		/* with what the owner put on it */
@@ -73,6 +57,7 @@ typedef struct Sync
 	WhSynced   *synced;
 } Sync;
 
+static bool has_base(const WhSyncTable *table);
 static void begin(Sync *sync);
 static void check_session(const Sync *sync);
 static void load(Sync *sync);
@@ -88,18 +73,6 @@ static void upsert_as_owner(Sync *sync);
 static char *set_window(void *arg, WhConn *conn);
 static void prove(void *arg, WhConn *conn, const char *query,
 				  const WhRemoteColumns *remote);
-static TimestampTz low_by_watermark(const Sync *sync);
-static void set_high(Sync *sync, const WhBound *bound);
-static void hold_back(Sync *sync, TimestampTz limit, char *reason);
-static void follow_clock(Sync *sync, TimestampTz clock);
-static void narrow_to_days(Sync *sync);
-static void keep_watermark(Sync *sync);
-static char *condition_sql(const WhTemplate *tmpl, const WhTenant *tenant,
-						   TimestampTz low, TimestampTz high);
-static char *bound_literal(Oid type, const WhTenant *tenant, TimestampTz at,
-						   int64 offset);
-static Oid	watermark_type(const WhTemplate *tmpl);
-static char *instant_text(TimestampTz at);
 static void finish(Sync *sync);
 static void name_the_pair(const Sync *sync);
 
@@ -152,26 +125,27 @@ char *
 wh_sync_condition(const WhTemplate *tmpl, const WhTenant *tenant,
 				  const WhDays *days)
 {
-	Sync		sync = {0};
+	WhSyncTable table;
+	WhWindow	window = {0};
 
-	sync.tmpl = tmpl;
-	sync.tenant = tenant;
-	sync.days = days;
-	wh_synctable_find(&sync.table, tmpl, tenant);
-	sync.before = wh_watermark(tmpl->name, tenant->name);
-	sync.afresh = sync.table.slice != NULL ?
-		sync.table.slice->template_version != tmpl->version :
-		!TIMESTAMP_IS_NOBEGIN(sync.before->last_loaded_at);
-	sync.low = low_by_watermark(&sync);
-	sync.high = DT_NOEND;
-	narrow_to_days(&sync);
+	wh_synctable_find(&table, tmpl, tenant);
+	wh_window_begin(&window, tmpl, tenant, days, table.slice != NULL, has_base(&table));
 
-	return condition_sql(tmpl, tenant, sync.low, sync.high);
+	return wh_window_condition(&window);
 }
 
 /*
- * Find what is there, and whether it is a base to go on from: a table that was
- * made for another version of the template, or is gone, is not.
+ * Is what is there a table of the template as it is now?
+ */
+static bool
+has_base(const WhSyncTable *table)
+{
+	return table->slice != NULL && !OidIsValid(table->former) &&
+		table->slice->template_version == table->tmpl->version;
+}
+
+/*
+ * Find what is there, and what can be done with it.
  */
 static void
 begin(Sync *sync)
@@ -182,11 +156,8 @@ begin(Sync *sync)
 	if (!wh_matview_schema_exists(sync->tenant))
 		wh_matview_schema(sync->tenant);
 	wh_synctable_open(&sync->table, sync->tmpl, sync->tenant);
-	sync->before = wh_watermark(sync->tmpl->name, sync->tenant->name);
-	sync->afresh = OidIsValid(sync->table.former) ||
-		(sync->table.slice != NULL ?
-		 sync->table.slice->template_version != sync->tmpl->version :
-		 !TIMESTAMP_IS_NOBEGIN(sync->before->last_loaded_at));
+	wh_window_begin(&sync->window, sync->tmpl, sync->tenant, sync->days,
+					sync->table.slice != NULL, has_base(&sync->table));
 
 	if (method != WH_CHOOSE &&
 		method != (OidIsValid(sync->table.relid) ? WH_UPSERT : WH_FIRST_FILL))
@@ -299,7 +270,7 @@ load_again(Sync *sync)
 	else if (sync->table.slice == NULL)
 		sync->synced->reason = "a table was there";
 	else
-		sync->synced->reason = sync->afresh ? "the template has changed: all rows were read"
+		sync->synced->reason = sync->window.afresh ? "the template has changed: all rows were read"
 			: "rows were stored";
 }
 
@@ -411,17 +382,10 @@ static char *
 set_window(void *arg, WhConn *conn)
 {
 	Sync	   *sync = (Sync *) arg;
-	const WhBound *bound = wh_bound(conn);
 
-	sync->now.source_clock = bound->clock;
-	sync->now.asked_at = GetCurrentTimestamp();
-	sync->low = low_by_watermark(sync);
-	set_high(sync, bound);
-	follow_clock(sync, bound->clock);
-	sync->high = Max(sync->high, sync->low);
-	narrow_to_days(sync);
+	wh_window_set(&sync->window, wh_bound(conn));
 
-	return condition_sql(sync->tmpl, sync->tenant, sync->low, sync->high);
+	return wh_window_condition(&sync->window);
 }
 
 static void
@@ -429,196 +393,8 @@ prove(void *arg, WhConn *conn, const char *query, const WhRemoteColumns *remote)
 {
 	Sync	   *sync = (Sync *) arg;
 
-	if (sync->table.slice == NULL || sync->afresh)
+	if (sync->table.slice == NULL || sync->window.afresh)
 		wh_keyed_check(conn, sync->tmpl, query, remote);
-}
-
-static TimestampTz
-low_by_watermark(const Sync *sync)
-{
-	if (sync->afresh)
-		return DT_NOBEGIN;
-
-	return Min(sync->before->last_extracted_at, sync->before->reread_from);
-}
-
-/*
- * Set how far can be read, why no further, and from where the next run must
- * read again.
- *
- * A prepared transaction shows when it was prepared and not when it began.  It
- * began after the watermark, since it held that back while it was open; or
- * else, as we assume, no longer than the overlap before it was prepared.
- */
-static void
-set_high(Sync *sync, const WhBound *bound)
-{
-	int64		overlap = sync->tmpl->overlap;
-
-	sync->high = bound->clock - 1;
-	if (bound->standby && bound->replayed != DT_NOBEGIN)
-		hold_back(sync, bound->replayed - 1,
-				  psprintf("standby has replayed transactions up to %s",
-						   instant_text(bound->replayed)));
-	if (bound->oldest_session != NULL)
-		hold_back(sync, bound->oldest_start - 1,
-				  psprintf("%s has a transaction open since %s",
-						   bound->oldest_session, instant_text(bound->oldest_start)));
-	if (bound->prepared_gid != NULL)
-		hold_back(sync, Max(bound->oldest_prepared - overlap - 1, sync->low),
-				  psprintf("transaction \"%s\" is prepared since %s",
-						   bound->prepared_gid, instant_text(bound->oldest_prepared)));
-
-	if (bound->all_visible && !sync->tmpl->has_overlap)
-		sync->now.reread_from = DT_NOEND;
-	else if (bound->standby && bound->replayed == DT_NOBEGIN)
-		sync->now.reread_from = sync->low;
-	else
-		sync->now.reread_from = sync->high - overlap;
-}
-
-static void
-hold_back(Sync *sync, TimestampTz limit, char *reason)
-{
-	if (limit >= sync->high)
-		return;
-
-	sync->high = limit;
-	sync->now.lag_reason = MemoryContextStrdup(sync->context, reason);
-}
-
-/*
- * Where the source's clock was set back since the last run, rows written since
- * then can be older than the watermark.  Our clock says how long ago that run
- * was: what the source's shows less that is where to read from.
- */
-static void
-follow_clock(Sync *sync, TimestampTz clock)
-{
-	const WhWatermark *before = sync->before;
-	TimestampTz since;
-
-	if (before->source_clock == DT_NOBEGIN || before->asked_at == DT_NOBEGIN ||
-		sync->low == DT_NOBEGIN)
-		return;
-
-	since = clock - (sync->now.asked_at - before->asked_at);
-	if (since >= before->source_clock - CLOCK_TOLERANCE)
-		return;
-
-	sync->low = Min(sync->low, since - CLOCK_TOLERANCE);
-	sync->now.lag_reason =
-		MemoryContextStrdup(sync->context,
-							psprintf("source's clock was set back by " INT64_FORMAT " s: rows since %s were read again",
-									 (before->source_clock - since) / USECS_PER_SEC,
-									 instant_text(sync->low)));
-}
-
-/*
- * Narrow the window to the days that were asked for, as far as they can be
- * read.
- */
-static void
-narrow_to_days(Sync *sync)
-{
-	WhPeriod	period = {WH_WHOLE, sync->days->from, sync->days->to + 1};
-	WhSpan		span;
-
-	if (!sync->days->given)
-		return;
-
-	span = wh_period_span(&period, sync->tenant->time_zone);
-	sync->low = span.start - 1;
-	sync->high = Max(Min(sync->high, span.end - 1), sync->low);
-}
-
-/*
- * Settle the new watermark.  Days that were asked for move it only where they
- * go on from it without a gap.
- */
-static void
-keep_watermark(Sync *sync)
-{
-	const WhWatermark *before = sync->before;
-	TimestampTz complete = Min(before->last_extracted_at, before->reread_from);
-	WhWatermark *now = &sync->now;
-
-	now->last_extracted_at = sync->high;
-	now->last_loaded_at = GetCurrentTimestamp();
-	now->rows_loaded = sync->synced->counts.inserted + sync->synced->counts.updated;
-	if (!sync->days->given)
-		return;
-
-	now->source_clock = before->source_clock;
-	now->asked_at = before->asked_at;
-	if (sync->afresh || complete == DT_NOBEGIN || complete < sync->low ||
-		before->last_extracted_at >= sync->high)
-	{
-		now->last_extracted_at = sync->afresh ? DT_NOBEGIN : before->last_extracted_at;
-		now->reread_from = before->reread_from;
-	}
-	else
-		now->reread_from = Min(now->reread_from, sync->high);
-}
-
-/*
- * Write the condition on q.  A wall clock that is set back for the winter
- * shows an hour twice, so both bounds allow for either offset.
- */
-static char *
-condition_sql(const WhTemplate *tmpl, const WhTenant *tenant, TimestampTz low,
-			  TimestampTz high)
-{
-	const char *column = quote_identifier(tmpl->watermark_column);
-	Oid			type = watermark_type(tmpl);
-	int64		low_offset = 0;
-	int64		high_offset = 0;
-	StringInfoData sql;
-
-	if (type == TIMESTAMPOID)
-	{
-		TimestampTz end = TIMESTAMP_IS_NOEND(high) ? GetCurrentTimestamp() : high;
-
-		high_offset = wh_zone_offset(end, tenant->time_zone);
-		low_offset = TIMESTAMP_IS_NOBEGIN(low) ? high_offset
-			: wh_zone_offset(low, tenant->time_zone);
-	}
-
-	initStringInfo(&sql);
-	if (!TIMESTAMP_IS_NOBEGIN(low))
-		appendStringInfo(&sql, "q.%s > %s", column,
-						 bound_literal(type, tenant, low, Min(low_offset, high_offset)));
-	if (!TIMESTAMP_IS_NOEND(high))
-		appendStringInfo(&sql, "%sq.%s <= %s", sql.len > 0 ? " AND " : "", column,
-						 bound_literal(type, tenant, high, Max(low_offset, high_offset)));
-
-	return sql.len > 0 ? sql.data : NULL;
-}
-
-static char *
-bound_literal(Oid type, const WhTenant *tenant, TimestampTz at, int64 offset)
-{
-	return type == TIMESTAMPOID ? wh_timestamp_literal(at + offset)
-		: wh_timestamptz_literal(at);
-}
-
-static Oid
-watermark_type(const WhTemplate *tmpl)
-{
-	int			attnum = SPI_fnumber(tmpl->columns, tmpl->watermark_column);
-
-	return TupleDescAttr(tmpl->columns, attnum - 1)->atttypid;
-}
-
-/*
- * Write an instant for people, whatever the session's DateStyle.
- */
-static char *
-instant_text(TimestampTz at)
-{
-	char	   *literal = wh_timestamptz_literal(at);
-
-	return pnstrdup(literal + 1, strcspn(literal + 1, "'"));
 }
 
 /*
@@ -640,19 +416,16 @@ finish(Sync *sync)
 			synced->counts.inserted;
 
 	/* Days that were read again make no whole of rows of an older version. */
-	synced->version = sync->afresh && sync->days->given && slice != NULL
+	synced->version = sync->window.afresh && sync->days->given && slice != NULL
 		? slice->template_version : sync->tmpl->version;
 	synced->schema = sync->table.schema;
 	synced->name = sync->table.name;
-	synced->news = slice == NULL || sync->afresh ||
+	synced->news = slice == NULL || sync->window.afresh ||
 		synced->counts.inserted + synced->counts.updated > 0;
 	if (synced->news)
 		synced->size_bytes = wh_relation_bytes(sync->table.relid);
 
-	keep_watermark(sync);
-	wh_watermark_advance(sync->tmpl->name, sync->tenant->name,
-						 psprintf("%s.%s", sync->tenant->schema, sync->tmpl->name),
-						 sync->before, &sync->now);
+	wh_window_settle(&sync->window, synced->counts.inserted + synced->counts.updated);
 }
 
 /*

@@ -344,6 +344,17 @@ is(watermark('killed', 'source', q{last_extracted_at = '2024-02-03 04:05:06+00'}
 is(query('SELECT count(*) FROM source.killed WHERE writer = -10'), '1', 'with the rows of the run');
 query('UPDATE public.speed SET seconds = 0');
 like(refresh('killed', 'source'), qr/^loaded \d{3,} 0 0 \d+$/, 'and the next run reads from there');
+
+# Somebody else inserts the very key at the same time: the source's row wins.
+my $id = $node->safe_psql('source', 'INSERT INTO events (writer) VALUES (-11) RETURNING id');
+$open = session($node, 'postgres');
+$open->query_safe("BEGIN; INSERT INTO source.killed VALUES ($id, -99, 0, now())");
+$slow = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-c', q{CALL _wh.run_refresh('killed', 'source')} ]);
+$node->poll_query_until('postgres', q{SELECT count(*) >= 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND backend_type = 'pg_warehouse worker'}) or die;
+$open->query_safe('COMMIT');
+$slow->finish;
+$open->quit;
+is(query("SELECT writer FROM source.killed WHERE id = $id"), '-11', 'a key that somebody else inserts meanwhile');
 same('all of it, after all', $node, 'source', 'killed', 'source');
 
 done_testing();
