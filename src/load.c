@@ -52,7 +52,9 @@ typedef struct Load
 	WhLoaded   *loaded;
 } Load;
 
-static const char *const method_names[] = {"", "first_fill", "delta", "refill"};
+static const char *const method_names[] = {
+	"", "first_fill", "delta", "refill", "upsert"
+};
 
 static void fill_row(void *arg, Datum *values, bool *isnull);
 static void take_row(void *arg, Datum *values, bool *isnull);
@@ -71,7 +73,7 @@ static void apply_as_delta(Load *load);
 WhMethod
 wh_method_parse(const char *word)
 {
-	for (int i = WH_FIRST_FILL; i <= WH_REFILL; i++)
+	for (int i = WH_FIRST_FILL; i <= WH_UPSERT; i++)
 		if (strcmp(word, method_names[i]) == 0)
 			return (WhMethod) i;
 
