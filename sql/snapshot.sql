@@ -55,10 +55,10 @@ DELETE FROM devices WHERE id = 2;
 \c :warehouse
 SET datestyle = 'ISO';
 SET ROLE whadmin;
-SELECT status, method, rows, rows_inserted, rows_deleted, rows_unchanged
+SELECT status, method, rows, rows_inserted, rows_updated, rows_deleted, rows_unchanged
 FROM _wh.wh_refresh('snap', 'tenant_a', from_date => '2024-01-01', to_date => '2024-01-31');
 SELECT id, name FROM tenant_a.snap WHERE id IN (1, 2, 21) ORDER BY id;
-SELECT status, method, rows_inserted, rows_deleted, rows_unchanged FROM _wh.wh_refresh('snap', 'tenant_a', method => 'refill');
+SELECT status, method, rows_inserted, rows_updated, rows_deleted, rows_unchanged FROM _wh.wh_refresh('snap', 'tenant_a', method => 'refill');
 SELECT _wh.create_mv_from_template('snap', 'tenant_a'), _wh.update_mv_by_template('snap', 'tenant_a');
 SELECT r ->> 'days' AS days FROM _wh.update_mv_window_by_template('snap', 'tenant_a', '2024-01-01', '2024-01-02') AS r;
 SELECT r ->> 'units' AS units FROM _wh.rebuild_entire_warehouse(templates => '{snap}', dry_run => true) AS r;

@@ -591,7 +591,8 @@ compare_tenant_day(const ListCell *a, const ListCell *b)
 	int			order = strcmp(left->tenant->name, right->tenant->name);
 
 	if (order == 0)
-		order = left->period.start - right->period.start;
+		order = (left->period.start > right->period.start) -
+			(left->period.start < right->period.start);
 	if (order == 0)
 		order = strcmp(left->tmpl->name, right->tmpl->name);
 
@@ -665,6 +666,7 @@ load_unit(WhRun *run, void *arg)
 	if (!load_rolled_day(run, unit, &result))
 		load_relation(run, unit, &result);
 
+	run->status = "loaded";
 	run->method = wh_method_name(loaded->method);
 	run->choice = loaded->reason;
 	run->drift = kept_lines(loaded->fetched.drift, run->context);

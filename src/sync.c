@@ -138,13 +138,15 @@ wh_sync_plan(const WhTemplate *tmpl, const WhTenant *tenant, const WhDays *days,
 		plan->method = WH_UPSERT;
 		plan->sql = wh_upsert_sql(tmpl, plan->relation);
 		plan->locks = "RowExclusiveLock";
-		plan->reason = "a table is there: reads what is new, up to the source's clock or its oldest open transaction";
+		plan->reason = days->given ? "days were asked for" :
+			"a table is there: what is new, up to the source's clock or its oldest open transaction";
 	}
 	else
 	{
 		plan->method = WH_FIRST_FILL;
 		plan->locks = "AccessExclusiveLock on the new relation, which nobody sees yet";
-		plan->reason = "there is no table: reads all, up to the source's clock or its oldest open transaction";
+		plan->reason = days->given ? "there is no table: the days that were asked for" :
+			"there is no table: all, up to the source's clock or its oldest open transaction";
 	}
 	if (rules->method != WH_CHOOSE && rules->method != plan->method)
 	{
@@ -176,6 +178,13 @@ begin(Sync *sync)
 	const WhMethod method = sync->rules->method;
 
 	wh_check_outbound();
+	if (sync->rules->prove)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows of incremental template \"%s\" cannot be proved",
+						sync->tmpl->name),
+				 errdetail("Its table holds more than a run reads."),
+				 errhint("Leave prove out, or set materialization => 'snapshot'.")));
 	if (!wh_matview_schema_exists(sync->tenant))
 		wh_matview_schema(sync->tenant);
 	wh_synctable_open(&sync->table, sync->tmpl, sync->tenant);
