@@ -701,7 +701,6 @@ load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 	slice.method = unconstify(char *, wh_method_name(loaded->method));
 	slice.template_version = unit->tmpl->version;
 	slice.content_hash = result->content_hash;
-	wh_slice_bind(&slice, unit->tmpl, unit->tenant->time_zone);
 	note_load(run, unit, &slice);
 }
 
@@ -755,6 +754,7 @@ note_load(const WhRun *run, const WhUnit *unit, WhSlice *slice)
 	slice->state = "loaded";
 	slice->last_refresh = GetCurrentTimestamp();
 	slice->run_id = run->run_id;
+	wh_slice_bind(slice, unit->tmpl, unit->tenant->time_zone);
 	wh_slice_put(slice);
 }
 
