@@ -150,6 +150,14 @@ SELECT status, sqlstate, message FROM _wh.wh_refresh('repay', 'inc', method => '
 SELECT status, method FROM _wh.wh_refresh('repay', 'inc', method => 'upsert');
 SELECT * FROM _wh.reconcile('repay', 'inc');
 \echo :SQLSTATE
+SELECT status, sqlstate, message FROM _wh.wh_refresh('repay', 'inc', prove => true);
+SELECT method, local_sql, locks, note FROM _wh.wh_plan('repay', 'inc', method => 'delta');
+SELECT period_kind, relations, rows > 0 AS rows, total_bytes > index_bytes AS sized FROM _wh.v_storage WHERE template_name = 'repay';
+-- Its rows are the owner's to change, too.
+BEGIN;
+DELETE FROM inc.repay WHERE id = 60;
+SELECT * FROM _wh.wh_check() WHERE subject LIKE '%repay%';
+ROLLBACK;
 
 -- A template that changes: the table grows, all rows are read again.
 SELECT _wh.alter_template('repay', query_template => 'SELECT id, loan, amount, note, updated_at, loan * 2 AS twice FROM repayments',

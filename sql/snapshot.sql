@@ -71,6 +71,55 @@ SELECT count(*) FROM tenant_a.snap;
 SELECT * FROM _wh.fetch('snap', 'tenant_a', '2024-01-01') AS r (id integer, name text, seen timestamptz);
 \echo :SQLSTATE
 
+-- It is compared as a whole, whatever the days; a load can be proved.
+RESET ROLE;
+\c wh_tenant_a
+UPDATE devices SET name = 'once more' WHERE id = 3;
+\c :warehouse
+SET datestyle = 'ISO';
+SET ROLE whadmin;
+SELECT period_start, source_rows, local_rows, equal, action FROM _wh.reconcile('snap', 'tenant_a', fix => false);
+SELECT period_start, source_rows, local_rows, equal, action, rows_updated FROM _wh.reconcile('snap', 'tenant_a', '2024-01-01', '2024-01-02');
+SELECT period_start, source_rows, local_rows, equal, action FROM _wh.reconcile('snap', 'tenant_a');
+SELECT content_hash IS NOT NULL AS hashed FROM _wh.slices WHERE template_name = 'snap' ORDER BY tenant_name;
+SELECT status, method FROM _wh.wh_refresh('snap', 'tenant_b', prove => true);
+SELECT content_hash IS NOT NULL AS hashed FROM _wh.slices WHERE template_name = 'snap' ORDER BY tenant_name;
+SELECT tenant_name, period_kind, relations, rows, total_bytes > index_bytes AS sized FROM _wh.v_storage WHERE template_name = 'snap' ORDER BY 1;
+SELECT * FROM _wh.wh_check() WHERE subject LIKE '%snap%';
+SELECT check_name, status FROM _wh.wh_doctor() WHERE check_name = 'lock_budget';
+SELECT _wh.alter_template('snap', query_template => 'SELECT id, name, clock_timestamp() AS seen FROM devices');
+SELECT tenant_name, state, reason FROM _wh.v_coverage WHERE template_name = 'snap' ORDER BY 1;
+SELECT status, sqlstate FROM _wh.wh_refresh('snap', 'tenant_a', prove => true);
+SELECT error_message, error_detail FROM _wh.extract_runs WHERE template_name = 'snap' ORDER BY run_id DESC LIMIT 1;
+SELECT _wh.alter_template('snap', query_template => 'SELECT id, name, seen FROM devices');
+SELECT tenant_name, status FROM _wh.wh_refresh('snap') ORDER BY 1;
+
+-- The public view reads the relations of the tenants that its condition leaves.
+EXPLAIN (COSTS OFF) SELECT count(*) FROM public.snap;
+EXPLAIN (COSTS OFF) SELECT name FROM public.snap WHERE schema_name = 'tenant_b';
+SELECT _wh.add_template('snap_u', 'SELECT id, name FROM devices', 'id integer, name text', materialization => 'snapshot',
+    options => '{"view_layout": "union"}');
+SELECT tenant_name, status FROM _wh.wh_refresh('snap_u') ORDER BY 1;
+SELECT definition FROM _wh.published_views WHERE template_name = 'snap_u';
+SELECT schema_name, count(*) FROM public.snap_u GROUP BY 1 ORDER BY 1;
+SELECT _wh.alter_template('snap_u', query_template => 'SELECT id, name, 1 AS one FROM devices', column_definitions => 'id integer, name text, one integer');
+SELECT tenant_name, status, method FROM _wh.wh_refresh('snap_u') ORDER BY 1;
+SELECT schema_name, sum(one) FROM public.snap_u GROUP BY 1 ORDER BY 1;
+SELECT * FROM _wh.wh_check() WHERE subject LIKE '%snap%';
+SELECT _wh.alter_template('snap_u', options => '{"view_layout": "expand"}');
+SELECT schema_name, sum(one) FROM public.snap_u GROUP BY 1 ORDER BY 1;
+SELECT _wh.alter_template('snap_u', options => '{"view_layout": "union"}');
+SELECT schema_name, sum(one) FROM public.snap_u GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM pg_foreign_table WHERE ftrelid::regclass::text = '_wh_union.snap_u';
+\set VERBOSITY terse
+DROP MATERIALIZED VIEW tenant_b.snap_u;
+\set VERBOSITY default
+DROP MATERIALIZED VIEW tenant_b.snap_u CASCADE;
+SELECT * FROM _wh.wh_check() WHERE subject LIKE '%snap%';
+SELECT tenant_name, state, reason FROM _wh.v_coverage WHERE template_name = 'snap_u' ORDER BY 1;
+SELECT tenant_name, status, method FROM _wh.wh_refresh('snap_u') ORDER BY 1;
+SELECT schema_name, sum(one) FROM public.snap_u GROUP BY 1 ORDER BY 1;
+
 -- A failure leaves what is there.
 RESET ROLE;
 \c wh_tenant_b
@@ -113,6 +162,7 @@ SELECT _wh.drop_template('snap_dup');
 -- A tenant that is renamed, and one that goes, and the template itself.
 SELECT _wh.rename_tenant('tenant_b', 'tenant_bb', rename_schema => true);
 SELECT schema_name, count(*) FROM public.snap GROUP BY 1 ORDER BY 1;
+SELECT schema_name, count(*) FROM public.snap_u GROUP BY 1 ORDER BY 1;
 SELECT status, rows FROM _wh.wh_refresh('snap', 'tenant_bb');
 SELECT _wh.rename_tenant('tenant_bb', 'tenant_b', rename_schema => true);
 SELECT _wh.drop_template('snap', dry_run => true);
@@ -121,9 +171,14 @@ SELECT _wh.add_tenant('snap_c', host, 'wh_tenant_a', username, port, sslmode => 
 FROM _wh.tenant_connections WHERE tenant_name = 'tenant_a';
 SET ROLE whadmin;
 SELECT tenant_name, status FROM _wh.wh_refresh('snap', 'snap_c');
+SELECT tenant_name, status FROM _wh.wh_refresh('snap_u', 'snap_c');
 SELECT schema_name, count(*) FROM public.snap GROUP BY 1 ORDER BY 1;
+SELECT schema_name, count(*) FROM public.snap_u GROUP BY 1 ORDER BY 1;
 SELECT _wh.drop_tenant('snap_c', drop_data => true);
 SELECT schema_name, count(*) FROM public.snap GROUP BY 1 ORDER BY 1;
+SELECT schema_name, count(*) FROM public.snap_u GROUP BY 1 ORDER BY 1;
+SELECT * FROM _wh.wh_check() WHERE subject LIKE '%snap%';
+SELECT _wh.drop_template('snap_u', drop_data => true);
 
 -- It becomes incremental, and a snapshot again; but not over what the owner
 -- put on the table.
@@ -151,6 +206,7 @@ SELECT status, method, rows FROM _wh.wh_refresh('snap', 'tenant_a');
 SELECT relkind FROM pg_class WHERE oid = 'tenant_a.snap'::regclass;
 SELECT schema_name, count(*) FROM public.snap GROUP BY 1 ORDER BY 1;
 SELECT status, method FROM _wh.wh_refresh('snap', 'tenant_a');
+SELECT * FROM _wh.wh_check() WHERE subject LIKE '%snap%';
 SELECT _wh.drop_template('snap', drop_data => true);
 SELECT count(*) FROM _wh.slices WHERE template_name LIKE 'snap%';
 RESET ROLE;
