@@ -97,6 +97,11 @@ SELECT tenant_name, status FROM _wh.wh_refresh('snap') ORDER BY 1;
 -- The public view reads the relations of the tenants that its condition leaves.
 EXPLAIN (COSTS OFF) SELECT count(*) FROM public.snap;
 EXPLAIN (COSTS OFF) SELECT name FROM public.snap WHERE schema_name = 'tenant_b';
+DROP MATERIALIZED VIEW tenant_b.snap;
+SELECT count(*) FROM public.snap;
+SELECT count(*) FROM public.snap WHERE schema_name = 'tenant_a';
+SELECT status, method FROM _wh.wh_refresh('snap', 'tenant_b');
+SELECT count(*) FROM public.snap;
 SELECT _wh.add_template('snap_u', 'SELECT id, name FROM devices', 'id integer, name text', materialization => 'snapshot',
     options => '{"view_layout": "union"}');
 SELECT tenant_name, status FROM _wh.wh_refresh('snap_u') ORDER BY 1;
