@@ -45,6 +45,7 @@ typedef struct Reconciliation
 PG_FUNCTION_INFO_V1(wh_reconcile);
 
 static void check_arguments(FunctionCallInfo fcinfo);
+static void check_template(const WhTemplate *tmpl);
 static void get_range(FunctionCallInfo fcinfo, WhRequest *request);
 static void gather_days(Reconciliation *call, const List *units);
 static void compare(Reconciliation *call);
@@ -75,6 +76,7 @@ wh_reconcile(PG_FUNCTION_ARGS)
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, text_to_cstring(PG_GETARG_TEXT_PP(0)),
 					   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	check_template((const WhTemplate *) linitial(request.templates));
 	get_range(fcinfo, &request);
 	call.tmpl = (const WhTemplate *) linitial(request.templates);
 	call.tenant = (const WhTenant *) linitial(request.tenants);
@@ -102,12 +104,33 @@ check_arguments(FunctionCallInfo fcinfo)
 }
 
 /*
+ * Throw 0A000 where the table may rightly hold what the source has no more.
+ */
+static void
+check_template(const WhTemplate *tmpl)
+{
+	if (!wh_template_is_incremental(tmpl))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("incremental template \"%s\" cannot be reconciled", tmpl->name),
+			 errdetail("Rows that were deleted at the source, or got another key there, stay in its tables."),
+			 errhint("SELECT _wh.reseed(%s, ...) reads what is there again.",
+					 quote_literal_cstr(tmpl->name))));
+}
+
+/*
  * Read the range; by default all days that the pair should have.
  */
 static void
 get_range(FunctionCallInfo fcinfo, WhRequest *request)
 {
+	const WhTemplate *tmpl = (const WhTemplate *) linitial(request->templates);
 	const WhTenant *tenant = (const WhTenant *) linitial(request->tenants);
+
+	if (!wh_template_is_daily(tmpl))
+		return;
 
 	request->has_from = request->has_to = true;
 	request->to = PG_ARGISNULL(3) ?
@@ -115,8 +138,7 @@ get_range(FunctionCallInfo fcinfo, WhRequest *request)
 		PG_GETARG_DATEADT(3);
 	if (!PG_ARGISNULL(2))
 		request->from = PG_GETARG_DATEADT(2);
-	else if (!wh_first_day((const WhTemplate *) linitial(request->templates), tenant,
-						   &request->from))
+	else if (!wh_first_day(tmpl, tenant, &request->from))
 		request->from = request->to;
 }
 

@@ -44,6 +44,8 @@ typedef struct WhUnit
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
 	WhPeriod	period;
+	WhDays		days;			/* incremental: those to read again; else what
+								 * is new */
 	bool		rollup;			/* combine the period's slices, ask no tenant */
 	bool		allow_gaps;		/* of a roll-up: with days missing */
 	int			locks;			/* of a roll-up in one transaction; else 0 */

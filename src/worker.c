@@ -40,6 +40,7 @@
 #include "worker.h"
 
 static bool serving = false;
+static char *owner_path;		/* search_path as roles and database have it */
 
 static void connect_as_owner(dsm_segment *segment, WhQueue *queue, int me);
 static void set(const char *name, const char *value);
@@ -79,6 +80,8 @@ wh_worker_main(Datum main_arg)
 	serving = true;
 	queue = wh_queue_of(segment);
 	connect_as_owner(segment, queue, me);
+	owner_path = MemoryContextStrdup(TopMemoryContext,
+									 GetConfigOption("search_path", false, false));
 	wh_worker_pin(wh_queue_settings(queue));
 	wh_queue_enter(queue, me);
 
@@ -191,10 +194,12 @@ reopen(WhPool *pool)
 static void
 show_activity(const WhClaim *claim)
 {
-	char	   *name = psprintf("pg_warehouse %s %s/%s %s",
+	bool		whole = claim->period.kind == WH_WHOLE;
+	char	   *name = psprintf("pg_warehouse %s %s/%s%s%s",
 								claim->rollup ? "roll-up" : "refresh",
 								claim->template_name, claim->tenant_name,
-								wh_date_text(claim->period.start));
+								whole ? "" : " ",
+								whole ? "" : wh_date_text(claim->period.start));
 
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, name);
@@ -214,12 +219,15 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 	ErrorData  *volatile error = NULL;
 
 	unit->period = claim->period;
+	unit->days = claim->days;
 	unit->rollup = claim->rollup;
 	unit->allow_gaps = claim->allow_gaps;
 	unit->begun = claim->begun;
 	unit->purpose = claim->purpose;
 	unit->rules = claim->rules;
 	unit->rules.may_refill = true;
+	unit->rules.settle = true;
+	unit->rules.session_path = owner_path;
 
 	PG_TRY();
 	{

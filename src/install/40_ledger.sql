@@ -141,3 +141,25 @@ CREATE UNIQUE INDEX extract_runs_sync_idx ON _wh.extract_runs (table_name)
     WHERE kind OPERATOR(pg_catalog.=) 'sync' AND status OPERATOR(pg_catalog.=) 'extracting';
 SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs', '');
 SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs_run_id_seq', '');
+
+-- The owner may move last_extracted_at, and nothing else: see setup.
+CREATE TABLE _wh.extract_watermarks (
+    template_name text NOT NULL,
+    tenant_name text NOT NULL,
+    table_name text NOT NULL,
+    last_extracted_at timestamptz,
+    last_loaded_at timestamptz,
+    rows_loaded_last_run bigint,
+    source_clock timestamptz,
+    lag_reason text,
+    reread_from timestamptz,
+    asked_at timestamptz,
+    PRIMARY KEY (template_name, tenant_name)
+);
+COMMENT ON TABLE _wh.extract_watermarks IS 'How far each incremental template has been read per tenant, by the source''s clock';
+COMMENT ON COLUMN _wh.extract_watermarks.last_extracted_at IS 'All that the source had committed up to here is loaded; set it back to read again; NULL: nothing yet';
+COMMENT ON COLUMN _wh.extract_watermarks.source_clock IS 'The source''s clock when the last run asked';
+COMMENT ON COLUMN _wh.extract_watermarks.lag_reason IS 'Why the last run could not read up to the source''s clock; NULL where it could';
+COMMENT ON COLUMN _wh.extract_watermarks.reread_from IS 'Where that is earlier, the next run reads on from here: transactions that could not be seen may still commit rows as old';
+COMMENT ON COLUMN _wh.extract_watermarks.asked_at IS 'This server''s clock when the last run asked for the source''s';
+SELECT pg_catalog.pg_extension_config_dump('_wh.extract_watermarks', '');

@@ -169,8 +169,70 @@ LEFT JOIN LATERAL (
       AND f.period_start OPERATOR(pg_catalog.=) days.day
       AND f.kind OPERATOR(pg_catalog.<>) 'rollup'
     ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
-    LIMIT 1) AS last_failure ON true;
-COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why';
+    LIMIT 1) AS last_failure ON true
+UNION ALL
+SELECT p.template_name,
+       p.tenant_name,
+       NULL::date,
+       CASE
+           WHEN last_failure.run_id IS NOT NULL THEN 'failed'
+           WHEN s.last_refresh IS NULL OR relation.oid IS NULL THEN 'missing'
+           WHEN s.template_version OPERATOR(pg_catalog.<>) p.version THEN 'stale'
+           WHEN COALESCE(w.last_loaded_at, s.last_refresh) OPERATOR(pg_catalog.<)
+                (pg_catalog.now() OPERATOR(pg_catalog.-) p.freshness_target) THEN 'stale'
+           ELSE 'fresh'
+       END,
+       COALESCE(w.source_clock, s.as_of),
+       s.row_count,
+       CASE
+           WHEN last_failure.run_id IS NOT NULL THEN last_failure.error_message
+           WHEN s.last_refresh IS NULL THEN 'never loaded'
+           WHEN relation.oid IS NULL THEN 'its relation is gone or not populated'
+           WHEN s.template_version OPERATOR(pg_catalog.<>) p.version THEN 'loaded by an older version of the template'
+           ELSE 'kept as one relation'
+       END
+FROM _wh.v_pairs AS p
+LEFT JOIN _wh.slices AS s
+  ON s.template_name OPERATOR(pg_catalog.=) p.template_name
+ AND s.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+ AND s.period_start OPERATOR(pg_catalog.=) '-infinity'
+LEFT JOIN LATERAL (
+    SELECT k.oid
+    FROM pg_catalog.pg_class AS k
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+    WHERE n.nspname OPERATOR(pg_catalog.=) s.relation_schema
+      AND k.relname OPERATOR(pg_catalog.=) s.relation_name
+      AND k.relispopulated
+    LIMIT 1) AS relation ON true
+LEFT JOIN _wh.extract_watermarks AS w
+  ON w.template_name OPERATOR(pg_catalog.=) p.template_name
+ AND w.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+LEFT JOIN LATERAL (
+    SELECT f.run_id, f.error_message
+    FROM _wh.v_recent_failures AS f
+    WHERE f.template_name OPERATOR(pg_catalog.=) p.template_name
+      AND f.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+      AND f.kind OPERATOR(pg_catalog.<>) 'reconcile'
+    ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
+    LIMIT 1) AS last_failure ON true
+WHERE p.materialization OPERATOR(pg_catalog.<>) 'daily';
+COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why; day is NULL where a template is not kept by days';
+
+CREATE VIEW _wh.v_watermark_lag AS
+SELECT w.table_name,
+       w.last_extracted_at,
+       w.last_loaded_at,
+       w.rows_loaded_last_run,
+       pg_catalog.now() OPERATOR(pg_catalog.-) w.last_loaded_at AS load_lag,
+       CASE WHEN pg_catalog.isfinite(w.last_extracted_at)
+            THEN pg_catalog.now() OPERATOR(pg_catalog.-) w.last_extracted_at
+       END AS extract_lag,
+       w.template_name,
+       w.tenant_name,
+       w.source_clock,
+       w.lag_reason
+FROM _wh.extract_watermarks AS w;
+COMMENT ON VIEW _wh.v_watermark_lag IS 'Per incremental table: how far it has been read, when it was loaded last, and what holds it back';
 
 CREATE VIEW _wh.v_storage AS
 SELECT s.template_name,

@@ -9,7 +9,7 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
     LANGUAGE sql
     BEGIN ATOMIC
         WITH held AS (
-            SELECT s.template_name, s.tenant_name, s.period_start, s.period_end, s.state,
+            SELECT s.template_name, s.tenant_name, s.period_kind, s.period_start, s.period_end, s.state,
                    s.relation_schema, s.relation_name,
                    pg_catalog.format('%s.%s', s.relation_schema, s.relation_name) AS subject,
                    k.oid AS relid, k.relkind, k.relispopulated, k.relowner
@@ -43,6 +43,13 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
             JOIN held AS h ON h.template_name OPERATOR(pg_catalog.=) v.template_name
                           AND h.tenant_name OPERATOR(pg_catalog.=) v.tenant_name
             WHERE h.relispopulated AND h.state OPERATOR(pg_catalog.<>) 'empty'
+            UNION ALL
+            SELECT v.relid, h.relid, h.subject
+            FROM shown AS v
+            JOIN held AS h ON h.template_name OPERATOR(pg_catalog.=) v.template_name
+            WHERE v.tenant_name OPERATOR(pg_catalog.=) ''
+              AND h.period_kind OPERATOR(pg_catalog.=) 'whole'
+              AND h.relispopulated AND h.state OPERATOR(pg_catalog.<>) 'empty'
             UNION ALL
             SELECT v.relid, t.relid, t.subject
             FROM shown AS v

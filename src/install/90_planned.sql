@@ -6,12 +6,6 @@ CREATE PROCEDURE _wh.run_maintenance()
 COMMENT ON PROCEDURE _wh.run_maintenance() IS
     'What a daily job calls: roll-ups, recheck days, retention, checks (not built yet)';
 
-CREATE FUNCTION _wh.reseed(template text, tenant text, since timestamptz DEFAULT '-infinity') RETURNS void
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.reseed(text, text, timestamptz) IS
-    'Move an incremental template''s watermark back (not built yet)';
-
 CREATE FUNCTION _wh.replay(run_id bigint) RETURNS jsonb
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_planned';
