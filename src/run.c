@@ -285,6 +285,7 @@ wh_run_rechecked(const char *template_name, const char *tenant, DateADT day,
 				   " AND tenant_name OPERATOR(pg_catalog.=) $2"
 				   " AND period_start OPERATOR(pg_catalog.=) $3"
 				   " AND run_started_at OPERATOR(pg_catalog.>=) $4"
+				   " AND kind OPERATOR(pg_catalog.<>) 'rollup'"
 				   " AND (status OPERATOR(pg_catalog.=) 'loaded'"
 				   "   OR kind OPERATOR(pg_catalog.=) 'reconcile'"
 				   "   AND error_category OPERATOR(pg_catalog.=) 'data')"
