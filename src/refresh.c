@@ -52,7 +52,6 @@ static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
 static int	compare_tenant_day(const ListCell *a, const ListCell *b);
 static const char *reason_to_skip(const WhUnit *unit);
 static void recheck_unit(WhRun *run, void *arg);
-static void commit_as(const char *mode);
 static void load_unit(WhRun *run, void *arg);
 static void load_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
 static bool load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
@@ -203,17 +202,6 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 }
 
 /*
- * Let the word that a unit begins not wait for the disk.  It gets there before
- * anyone misses it, and at the latest with the commit of the work; a server
- * that crashes at once has nothing to tell of that unit.
- */
-void
-wh_unit_commits_start(void)
-{
-	commit_as("off");
-}
-
-/*
  * Let the commit of a refill not wait for a standby: its AccessExclusiveLock
  * would last as long.  The standby gets the rows as soon as it can; should all
  * be lost before, the next refresh brings them again.
@@ -226,16 +214,7 @@ wh_unit_commits(const WhRun *run)
 		synchronous_commit <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
 		return;
 
-	commit_as("local");
-}
-
-/*
- * Set how this one transaction commits.
- */
-static void
-commit_as(const char *mode)
-{
-	(void) set_config_option("synchronous_commit", mode,
+	(void) set_config_option("synchronous_commit", "local",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
 							 true, 0, false);
 }

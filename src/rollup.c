@@ -409,20 +409,23 @@ unit_text(const WhRollup *rollup)
 static void
 check_budget(const WhRollup *rollup)
 {
+	char	   *first;
+
 	if (wh_locks_fit(rollup->locks))
 		return;
 
+	first = wh_date_text(rollup->first);
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%d relations do not fit into one transaction",
 					list_length(rollup->sources)),
 			 errdetail("%s It needs about %d locks, and the lock table has room for " INT64_FORMAT " in all.",
 					   unit_text(rollup), rollup->locks, wh_lock_capacity()),
-			 errhint("Set max_locks_per_transaction = " INT64_FORMAT " and restart the server, or roll up each month first: SELECT _wh.create_combined_table_from_template_by_month(%s, %s, '%s');",
+			 errhint("Set max_locks_per_transaction = " INT64_FORMAT " and restart the server, or roll up each month first: SELECT _wh.create_combined_table_from_template_by_month(%s, %s, '%.7s-01');",
 					 wh_locks_setting(rollup->locks),
 					 quote_literal_cstr(rollup->tmpl->name),
 					 quote_literal_cstr(rollup->tenant->name),
-					 wh_date_text(rollup->period.start))));
+					 first)));
 }
 
 /*

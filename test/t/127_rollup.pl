@@ -129,7 +129,7 @@ $node->safe_psql('postgres', qq{SELECT count(*) FROM _wh.wh_refresh('few', 'tena
   for [ '2001-09-01', '2001-09-30' ], [ '2001-10-01', '2001-10-31' ], [ '2001-11-01', '2001-11-30' ], [ '2001-12-01', '2001-12-31' ];
 my $year = q{SELECT r ->> 'status', r -> 'error' ->> 'sqlstate', r -> 'error' ->> 'hint' FROM _wh.create_combined_table_from_template_by_year('few', 'tenant_a', 2001) AS r};
 my $refused = $node->safe_psql('postgres', $year);
-like($refused, qr/^failed\|54000\|Set max_locks_per_transaction = \d+ and restart the server, or roll up each month first: SELECT _wh\.create_combined_table_from_template_by_month/,
+like($refused, qr/^failed\|54000\|Set max_locks_per_transaction = \d+ and restart the server, or roll up each month first: SELECT _wh\.create_combined_table_from_template_by_month\('few', 'tenant_a', '2001-09-01'\)/,
 	'a year of days is too much');
 my ($status, undef, $error) = $node->psql('postgres', q{SET pg_warehouse.max_workers = 0;
 SELECT _wh.create_combined_table_from_template_by_month('few', 'tenant_a', '2001-09-01')});
