@@ -289,7 +289,7 @@ $$ BEGIN RAISE NOTICE '% of % rows as %', $1, (SELECT reltuples FROM pg_catalog.
 RESET ROLE;
 SELECT _wh.alter_template('roll', options => '{"tablespace": "wh_nowhere"}');
 SELECT told(_wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '2001-02-01')) -> 'error' -> 'sqlstate';
-SELECT _wh.alter_template('roll', options => '{"after_create": "nothing.noted(regclass)"}');
+SELECT _wh.alter_template('roll', options => '{"after_create": "public.nothing(regclass)"}');
 SELECT told(_wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '2001-02-01')) -> 'error' -> 'sqlstate';
 SELECT _wh.alter_template('roll', options => '{"storage_options": {"nosuch": 1}}');
 SELECT told(_wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '2001-02-01')) -> 'error' -> 'sqlstate';

@@ -43,7 +43,7 @@ List *
 wh_compare_days(const WhTemplate *tmpl, const WhTenant *tenant,
 				const List *days)
 {
-	List	   *comparisons = NIL;
+	List	   *volatile comparisons = NIL;
 	ListCell   *lc;
 
 	foreach(lc, days)
