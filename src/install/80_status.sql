@@ -16,32 +16,39 @@ JOIN _wh.tenant_connections AS c
 WHERE t.enabled AND c.enabled;
 COMMENT ON VIEW _wh.v_pairs IS 'Every enabled template with every enabled tenant that it applies to';
 
+-- A column that is not asked for costs nothing.
 CREATE VIEW _wh.v_table_freshness AS
 SELECT p.table_name,
        p.template_name,
        p.tenant_name,
-       loaded.last_loaded_at,
-       pg_catalog.now() OPERATOR(pg_catalog.-) loaded.last_loaded_at AS lag,
-       loaded.loads_last_24h,
+       loaded.run_finished_at AS last_loaded_at,
+       pg_catalog.now() OPERATOR(pg_catalog.-) loaded.run_finished_at AS lag,
+       (SELECT pg_catalog.count(*)
+        FROM _wh.extract_runs AS r
+        WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
+          AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+          AND r.run_finished_at OPERATOR(pg_catalog.>)
+              (pg_catalog.now() OPERATOR(pg_catalog.-) interval '24 hours')
+          AND r.status OPERATOR(pg_catalog.=) 'loaded'
+          AND r.kind OPERATOR(pg_catalog.<>) 'rollup') AS loads_last_24h,
        p.freshness_target,
        CASE
            WHEN last_run.status IN ('failed', 'lost') THEN 'failed'
-           WHEN loaded.last_loaded_at IS NULL THEN 'never'
-           WHEN loaded.last_loaded_at OPERATOR(pg_catalog.<)
+           WHEN loaded.run_finished_at IS NULL THEN 'never'
+           WHEN loaded.run_finished_at OPERATOR(pg_catalog.<)
                 (pg_catalog.now() OPERATOR(pg_catalog.-) p.freshness_target) THEN 'late'
            ELSE 'ok'
        END AS state
 FROM _wh.v_pairs AS p
-CROSS JOIN LATERAL (
-    SELECT pg_catalog.max(r.run_finished_at) AS last_loaded_at,
-           pg_catalog.count(*) FILTER (
-               WHERE r.run_finished_at OPERATOR(pg_catalog.>)
-                     (pg_catalog.now() OPERATOR(pg_catalog.-) interval '24 hours')) AS loads_last_24h
+LEFT JOIN LATERAL (
+    SELECT r.run_finished_at
     FROM _wh.extract_runs AS r
     WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
       AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
       AND r.status OPERATOR(pg_catalog.=) 'loaded'
-      AND r.kind OPERATOR(pg_catalog.<>) 'rollup') AS loaded
+      AND r.kind OPERATOR(pg_catalog.<>) 'rollup'
+    ORDER BY r.run_finished_at USING OPERATOR(pg_catalog.>)
+    LIMIT 1) AS loaded ON true
 LEFT JOIN LATERAL (
     SELECT r.status
     FROM _wh.extract_runs AS r
@@ -54,6 +61,8 @@ LEFT JOIN LATERAL (
     LIMIT 1) AS last_run ON true;
 COMMENT ON VIEW _wh.v_table_freshness IS 'Per template and tenant: last load, lag and state (ok, late, failed, never)';
 
+-- Most failures are of a unit with all its names: those find a later success by
+-- the key.
 CREATE VIEW _wh.v_recent_failures AS
 SELECT r.run_id,
        r.table_name,
@@ -74,6 +83,15 @@ FROM _wh.extract_runs AS r
 WHERE r.status IN ('failed', 'lost')
   AND NOT EXISTS (
     SELECT FROM _wh.extract_runs AS later
+    WHERE later.template_name OPERATOR(pg_catalog.=) r.template_name
+      AND later.tenant_name OPERATOR(pg_catalog.=) r.tenant_name
+      AND later.period_start OPERATOR(pg_catalog.=) r.period_start
+      AND later.run_id OPERATOR(pg_catalog.>) r.run_id
+      AND (later.kind OPERATOR(pg_catalog.=) 'rollup') OPERATOR(pg_catalog.=) (r.kind OPERATOR(pg_catalog.=) 'rollup')
+      AND later.status OPERATOR(pg_catalog.=) 'loaded')
+  AND (r.template_name IS NOT NULL AND r.tenant_name IS NOT NULL AND r.period_start IS NOT NULL
+       OR NOT EXISTS (
+    SELECT FROM _wh.extract_runs AS later
     WHERE CASE
               WHEN r.template_name IS NULL
               THEN later.template_name IS NULL AND later.table_name OPERATOR(pg_catalog.=) r.table_name
@@ -83,7 +101,7 @@ WHERE r.status IN ('failed', 'lost')
       AND (r.period_start IS NULL OR later.period_start OPERATOR(pg_catalog.=) r.period_start)
       AND later.run_id OPERATOR(pg_catalog.>) r.run_id
       AND (later.kind OPERATOR(pg_catalog.=) 'rollup') OPERATOR(pg_catalog.=) (r.kind OPERATOR(pg_catalog.=) 'rollup')
-      AND later.status OPERATOR(pg_catalog.=) 'loaded');
+      AND later.status OPERATOR(pg_catalog.=) 'loaded'));
 COMMENT ON VIEW _wh.v_recent_failures IS 'Runs that failed or were lost and no later run of the same unit mended';
 
 -- Days are counted from the pair's first one.  A condition on the day is applied
@@ -239,16 +257,18 @@ CREATE FUNCTION _wh.wh_status() RETURNS TABLE (
     LANGUAGE sql STABLE
     BEGIN ATOMIC
         SELECT f.template_name, f.tenant_name, f.state, f.last_loaded_at, f.lag,
-               held.slices, held.row_count, held.total_bytes,
+               COALESCE(held.slices, 0), held.row_count, held.total_bytes,
                failure.error_message, failure.error_hint
         FROM _wh.v_table_freshness AS f
-        CROSS JOIN LATERAL (
-            SELECT pg_catalog.count(*) AS slices,
+        LEFT JOIN (
+            SELECT s.template_name, s.tenant_name,
+                   pg_catalog.count(*) AS slices,
                    pg_catalog.sum(s.row_count)::bigint AS row_count,
                    pg_catalog.sum(s.size_bytes)::bigint AS total_bytes
             FROM _wh.slices AS s
-            WHERE s.template_name OPERATOR(pg_catalog.=) f.template_name
-              AND s.tenant_name OPERATOR(pg_catalog.=) f.tenant_name) AS held
+            GROUP BY s.template_name, s.tenant_name) AS held
+          ON held.template_name OPERATOR(pg_catalog.=) f.template_name
+         AND held.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
         LEFT JOIN LATERAL (
             SELECT r.error_message, r.error_hint
             FROM _wh.v_recent_failures AS r
@@ -259,3 +279,11 @@ CREATE FUNCTION _wh.wh_status() RETURNS TABLE (
         ORDER BY f.template_name, f.tenant_name;
     END;
 COMMENT ON FUNCTION _wh.wh_status() IS 'One glance: per template and tenant what is there, how fresh it is and what failed last';
+
+CREATE VIEW _wh.v_instance AS
+SELECT s.adopted_at,
+       s.system_identifier IS NOT DISTINCT FROM c.system_identifier AS adopted,
+       pg_catalog.pg_is_in_recovery() AS in_recovery
+FROM pg_catalog.pg_control_system() AS c
+LEFT JOIN _wh.settings AS s ON true;
+COMMENT ON VIEW _wh.v_instance IS 'Is this the instance that was set up or adopted, and does it take part in recovery';

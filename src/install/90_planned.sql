@@ -36,12 +36,6 @@ CREATE FUNCTION _wh.reset_breaker(tenant text) RETURNS void
 COMMENT ON FUNCTION _wh.reset_breaker(text) IS
     'Close a tenant''s breaker (not built yet)';
 
-CREATE FUNCTION _wh.wh_health() RETURNS jsonb
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_health() IS
-    'ok, degraded or failing, for probes (not built yet)';
-
 
 CREATE FUNCTION _wh.wh_metrics() RETURNS text
     LANGUAGE c
