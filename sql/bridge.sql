@@ -58,6 +58,8 @@ SELECT _wh.create_bridge('odkx9', :'socket', 'wh_odkx', 'odkx_readonly', app_rol
 \echo :SQLSTATE
 SELECT _wh.create_bridge('odkx9', :'socket', 'wh_odkx', 'odkx_readonly', local_schema => 'public');
 \echo :SQLSTATE
+SELECT _wh.create_bridge('odkx9', :'socket', 'wh_odkx', 'odkx_readonly', local_schema => 'tenant_a');
+\echo :SQLSTATE
 CREATE SCHEMA others;
 SELECT _wh.create_bridge('odkx9', :'socket', 'wh_odkx', 'odkx_readonly', local_schema => 'others');
 \echo :SQLSTATE
@@ -66,6 +68,8 @@ SELECT count(*) FROM pg_foreign_server WHERE srvname <> 'pg_warehouse_union';
 
 -- Without a password it waits; nothing is sent anywhere.
 SELECT _wh.create_bridge('waits', :'socket', 'wh_odkx', 'odkx_readonly', remote_schema => 'odk_sync');
+SELECT _wh.create_bridge('shares', :'socket', 'wh_odkx', 'odkx_readonly', local_schema => 'waits');
+\echo :SQLSTATE
 SELECT * FROM _wh.sync_bridge('waits');
 \echo :SQLSTATE
 SELECT step, ok, detail, fix FROM _wh.verify_bridge('waits') WHERE NOT ok;
@@ -312,6 +316,8 @@ SELECT _wh.alter_bridge('odkx9', '{"nonsense": 1}');
 \echo :SQLSTATE
 SELECT _wh.alter_bridge('odkx9', '{"host": null}');
 \echo :SQLSTATE
+SELECT _wh.alter_bridge('odkx9', '{"host": "a,b", "port": 1}');
+\echo :SQLSTATE
 SELECT _wh.alter_bridge('nowhere', '{}');
 \echo :SQLSTATE
 SET ROLE whadmin;
@@ -338,9 +344,11 @@ SELECT _wh.drop_bridge('few') - 'dry_run' AS dropped;
 SELECT _wh.create_bridge('few', :'socket', 'wh_odkx', 'odkx_readonly', :port, 'no_schema', options => '{"password_required": false}');
 \echo :SQLSTATE
 
--- 500 tables.
+-- 500 tables, and one whose names need care.
 \c wh_odkx
 CREATE SCHEMA many;
+CREATE TABLE many."we""ird; $$ 'name" ("a""b'" integer PRIMARY KEY, "; DROP" numeric(10,2)[]);
+INSERT INTO many."we""ird; $$ 'name" VALUES (1, '{1.5}');
 DO $$ BEGIN FOR i IN 1..500 LOOP EXECUTE format('CREATE TABLE many."T_%s" (id integer, v integer)', i); END LOOP; END $$;
 GRANT USAGE ON SCHEMA many TO odkx_readonly;
 GRANT SELECT ON ALL TABLES IN SCHEMA many TO odkx_readonly;
@@ -348,8 +356,25 @@ GRANT SELECT ON ALL TABLES IN SCHEMA many TO odkx_readonly;
 SET client_min_messages = notice;
 SELECT _wh.create_bridge('many', :'socket', 'wh_odkx', 'odkx_readonly', :port, 'many', options => '{"password_required": false}') ->> 'imported' AS imported;
 SELECT count(*), min(action) FROM _wh.create_shim_views('many');
+SET ROLE whadmin;
+SELECT * FROM many."we""ird; $$ 'name";
+RESET ROLE;
+SELECT * FROM _wh.create_snapshot_mvs('many', 'many_mv', ARRAY['we"ird; $$ ''name'], suffix => '"; --');
+CALL _wh.refresh_schema('many_mv', true);
+CALL _wh.refresh_schema('many_mv', true);
+SELECT table_name, method, rows_unchanged FROM _wh.extract_runs WHERE kind = 'bridge' ORDER BY run_id DESC LIMIT 1;
 SELECT count(*) FROM _wh.sync_bridge('many');
-SELECT jsonb_array_length(_wh.drop_bridge('many') -> 'dropped') AS dropped;
+SELECT jsonb_array_length(_wh.drop_bridge('many', drop_data => true) -> 'dropped') AS dropped;
+
+-- Names that are no text here.
+CREATE DATABASE wh_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C';
+\c wh_ascii
+DO $$ BEGIN EXECUTE format('CREATE TABLE %I ()', convert_from('\xe961', 'SQL_ASCII')); END $$;
+\c :warehouse
+SET client_min_messages = notice;
+SELECT _wh.create_bridge('ascii', :'socket', 'wh_ascii', 'odkx_readonly', :port, options => '{"password_required": false}');
+\echo :SQLSTATE
+DROP DATABASE wh_ascii;
 
 -- Passwords: what needs no server is tried here, the rest in test/t/120_bridge.pl.
 SELECT _wh.rotate_password('nobody', 'x');

@@ -10,7 +10,7 @@ GRANT SELECT ON check_src TO wh_src;
 SET datestyle = 'ISO';
 SELECT _wh.add_template('check', $$SELECT id, at FROM check_src WHERE at >= {DAY_START} AND at < {DAY_END}$$,
     'id int, at timestamptz', $$CREATE UNIQUE INDEX {view_name}_id ON {schema}.{view_name} (id)$$,
-    time_column => 'at', tenants => '{tenant_a}');
+    time_column => 'at', tenants => '{tenant_a}', options => '{"view_layout": "union"}');
 SELECT status, count(*) FROM _wh.wh_refresh('check', from_date => '2024-09-01', to_date => '2024-09-05', prove => true) GROUP BY 1;
 \set check 'SELECT * FROM _wh.wh_check() WHERE subject LIKE ''%check%'' OR invariant = ''run'' ORDER BY 1, 2, 3;'
 :check
@@ -85,6 +85,19 @@ SELECT * FROM _wh.wh_check() WHERE subject = 'public.check';
 DROP VIEW tenant_a."check";
 DROP TABLE check_other;
 SELECT status FROM _wh.wh_refresh('check', 'tenant_a', '2024-09-01', '2024-09-01');
+:check
+
+-- A view of the other layout finds its slices by itself, and may show no more.
+SELECT _wh.alter_template('check', options => '{"view_layout": "expand"}');
+:check
+CREATE TABLE check_other (id int, at timestamptz);
+GRANT SELECT ON check_other TO whadmin;
+SET ROLE whadmin;
+CREATE OR REPLACE VIEW tenant_a."check" AS SELECT id, at FROM check_other;
+RESET ROLE;
+SELECT invariant, subject, count(*) FROM _wh.wh_check() WHERE subject LIKE '%check%' GROUP BY 1, 2;
+SELECT _wh.update_tenant_union_view_by_template('check', 'tenant_a');
+DROP TABLE check_other;
 :check
 
 -- A run whose backend is gone.

@@ -469,6 +469,50 @@ SELECT pg_temp.reads('SELECT * FROM exp_odd WHERE at < ''2024'''), pg_temp.answe
 CREATE FOREIGN TABLE exp_none (id integer) SERVER pg_warehouse_union OPTIONS (template 'no such template', time_column 'none');
 SELECT * FROM exp_none;
 
+-- What a load writes into the ledger; and rows that come past it, by a plain
+-- REFRESH after the tenant's zone or the template's column changed.
+\set warehouse :DBNAME
+\c wh_tenant_a
+CREATE TABLE exp_src AS SELECT i AS id, timestamptz '2024-02-01 00:30+00' + i * interval '1 hour' AS at, timestamptz '2030-01-01 00:00+00' + i * interval '1 day' AS due
+FROM generate_series(0, 71) AS i;
+GRANT SELECT ON exp_src TO wh_src;
+\c :warehouse
+LOAD 'pg_warehouse';
+SET TimeZone = 'UTC';
+SET DateStyle = ISO;
+SELECT _wh.add_template('exp_l', 'SELECT id, at, due FROM exp_src WHERE at >= {DAY_START} AND at < {DAY_END}', 'id integer, at timestamptz, due timestamptz',
+    time_column => 'at', tenants => '{tenant_a}');
+SELECT status, rows FROM _wh.wh_refresh('exp_l', 'tenant_a', '2024-02-01', '2024-02-02');
+CREATE VIEW exp_ledger AS SELECT period_start, bounds_of, lower_bound, upper_bound FROM _wh.slices WHERE template_name = 'exp_l' ORDER BY 1;
+SELECT * FROM exp_ledger;
+SET client_min_messages = warning;
+SELECT _wh.alter_tenant('tenant_a', time_zone => 'America/New_York');
+SELECT count(*) FROM tenant_a.exp_l WHERE at < '2024-02-02';
+SET ROLE whadmin;
+REFRESH MATERIALIZED VIEW tenant_a.exp_l_2024_02_02;
+RESET ROLE;
+SELECT * FROM exp_ledger;
+SELECT count(*), min(at), max(at) FROM tenant_a.exp_l WHERE at >= '2024-02-03';
+SELECT status, rows FROM _wh.wh_refresh('exp_l', 'tenant_a', '2024-02-02', '2024-02-02');
+SELECT * FROM exp_ledger;
+SELECT _wh.alter_template('exp_l', query_template => 'SELECT id, at, due FROM exp_src WHERE due >= {DAY_START}::timestamptz + interval ''6 years'' AND {DAY_END} > at AND id > 60',
+    time_column => 'due');
+SELECT _wh.update_tenant_union_view_by_template('exp_l', 'tenant_a');
+SELECT count(*) FROM tenant_a.exp_l WHERE due < '2030-02-01';
+SELECT _wh.alter_template('exp_l', reset => '{time_column}');
+SET ROLE whadmin;
+REFRESH MATERIALIZED VIEW tenant_a.exp_l_2024_02_02;
+RESET ROLE;
+SELECT * FROM exp_ledger;
+SELECT _wh.alter_tenant('tenant_a', time_zone => 'UTC');
+SELECT _wh.drop_template('exp_l', drop_data => true) ->> 'template' AS dropped;
+RESET client_min_messages;
+DROP VIEW exp_ledger;
+DELETE FROM _wh.extract_runs WHERE template_name = 'exp_l';
+\c wh_tenant_a
+DROP TABLE exp_src;
+\c :warehouse
+
 DROP VIEW exp_guarded;
 DROP FOREIGN TABLE exp_odd, exp_none;
 DROP FUNCTION exp_tell, exp_cursor;

@@ -1,6 +1,6 @@
 -- What a later version builds answers by its name.
 \set VERBOSITY default
-SELECT * FROM _wh.wh_check();
+SELECT _wh.wh_health();
 \echo :SQLSTATE
 CALL _wh.run_maintenance();
 \echo :SQLSTATE

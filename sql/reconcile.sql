@@ -130,6 +130,8 @@ UPDATE late_src SET note = 'thawed' WHERE id = 10;
 SET datestyle = 'ISO';
 :compare);
 SELECT status, message FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', accept_shrink => true);
+SELECT status FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', dry_run => true);
+SELECT note FROM _wh.wh_plan('late', 'tenant_a', '2024-06-04', '2024-06-04');
 SELECT _wh.update_mv_by_template('late', 'tenant_a', '2024-06-04');
 SELECT r -> 'skipped' AS skipped FROM _wh.update_mv_window_by_template('late', 'tenant_a', '2024-06-01', '2024-06-06') AS r;
 SELECT count(*) FROM tenant_a.late WHERE note = 'thawed';
@@ -170,7 +172,7 @@ UPDATE late_src SET note = 'in the month' WHERE id = 7;
 DELETE FROM late_src WHERE id IN (5, 10);
 \c :warehouse
 SET datestyle = 'ISO';
-SELECT period_start, source_rows, local_rows, equal, action, rows_inserted AS ins, rows_deleted AS del
+SELECT period_start, source_rows, local_rows, equal, action, rows_inserted AS ins, rows_updated AS upd, rows_deleted AS del
 FROM _wh.reconcile('late', 'tenant_a', '2024-06-02', '2024-06-06');
 SELECT period_start, bool_and(equal) FROM _wh.reconcile('late', 'tenant_a', '2024-06-02', '2024-06-06') WHERE NOT equal GROUP BY 1;
 SELECT status, method, rows FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', prove => true);
@@ -220,7 +222,7 @@ UPDATE late_src SET note = 'came late' WHERE id IN (10001, 10002, 10003, 10009);
 SET datestyle = 'ISO';
 SELECT coalesce(max(run_id), 0) AS last_run FROM _wh.extract_runs \gset
 CALL _wh.run_refresh('late', 'tenant_a');
-SELECT _wh.current_date_utc() - period_start - 1 AS age, kind, status, method, rows_extracted, rows_inserted, rows_unchanged, context ->> 'reason' AS reason
+SELECT _wh.current_date_utc() - period_start - 1 AS age, kind, status, method, rows_extracted, rows_updated, rows_unchanged, context ->> 'reason' AS reason
 FROM _wh.extract_runs WHERE template_name = 'late' AND run_id > :last_run ORDER BY period_start DESC, run_id;
 SELECT id FROM tenant_a.late WHERE note = 'came late' ORDER BY 1;
 SELECT max(run_id) AS last_run FROM _wh.extract_runs \gset

@@ -190,6 +190,9 @@ wh_bridge_open_schema(const WhBridge *bridge, const char *schema)
 	ListCell   *lc;
 
 	wh_check_schema_name(schema);
+
+	/* No tenant's name is empty: only the schema is asked for. */
+	wh_tenant_check_free("", schema, NULL);
 	nspid = get_namespace_oid(schema, true);
 	if (!OidIsValid(nspid))
 		wh_ddl(psprintf("CREATE SCHEMA %s", quote_identifier(schema)));
@@ -264,12 +267,7 @@ check_new(const WhBridge *bridge, const char *host, int port)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("server \"%s\" already exists", bridge->server),
 				 errhint("Choose another name; one of ours: SELECT * FROM _wh.bridges;")));
-	if (host[0] == '\0' || strpbrk(host, ",@") != NULL || port < 1 || port > 65535)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("endpoint of bridge \"%s\" is not one host and port", bridge->server),
-				 errdetail("Host \"%s\", port %d.", host, port),
-				 errhint("Give one name or address, and a port from 1 to 65535.")));
+	wh_bridge_check_endpoint(bridge->server, host, port);
 	foreach(lc, bridge->app_roles)
 		check_app_role((const char *) lfirst(lc));
 }
@@ -288,12 +286,12 @@ check_app_role(const char *role)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role \"%s\" does not exist", role),
 				 errhint("CREATE ROLE %s LOGIN;", quote_identifier(role))));
-	if (superuser_arg(roleid) || roleid == wh_owner_oid())
+	if (is_member_of_role(roleid, wh_owner_oid()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" cannot be an application role", role),
 				 errdetail("It may write whatever grants say."),
-				 errhint("Give the application a role that is neither a superuser nor the owner.")));
+				 errhint("Give the application a role that is neither a superuser nor a member of the owner.")));
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "catalog/namespace.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -50,6 +51,7 @@ PG_FUNCTION_INFO_V1(wh_sync_bridge);
 static void put_change(void *arg, const char *action, const char *object,
 					   const char *detail);
 static char *catalog_sql(int version, const char *schema);
+static char *field(const WhBridge *bridge, const PGresult *result, int row, int col);
 static WhBridgeTable *table_named(List **tables, const char *name);
 static WhBridgeColumn *find_column(const List *columns, const char *name);
 static List *unknown_types(const List *tables);
@@ -183,16 +185,16 @@ wh_bridge_remote_tables(const WhBridge *bridge)
 
 			if (PQgetisnull(result, row, 0))
 				continue;
-			table = table_named(&tables, PQgetvalue(result, row, 0));
+			table = table_named(&tables, field(bridge, result, row, 0));
 			table->readable = PQgetvalue(result, row, 1)[0] == 't';
 			if (PQgetisnull(result, row, 2))
 				continue;
 			column = (WhBridgeColumn *) palloc0(sizeof(WhBridgeColumn));
-			column->name = pstrdup(PQgetvalue(result, row, 2));
-			column->type = pstrdup(PQgetvalue(result, row, 3));
+			column->name = field(bridge, result, row, 2);
+			column->type = field(bridge, result, row, 3);
 			column->not_null = PQgetvalue(result, row, 4)[0] == 't';
 			if (!PQgetisnull(result, row, 5))
-				column->collation = pstrdup(PQgetvalue(result, row, 5));
+				column->collation = field(bridge, result, row, 5);
 			column->key = atoi(PQgetvalue(result, row, 6));
 			table->columns = lappend(table->columns, column);
 		}
@@ -322,6 +324,27 @@ catalog_sql(int version, const char *schema)
 					" ORDER BY c.relname COLLATE \"C\", a.attnum",
 					version >= 100000 ? " AND NOT c.relispartition" : "",
 					quote_literal_cstr(schema));
+}
+
+/*
+ * Copy a field of the source's answer.  It may become a name here, so it must
+ * be text here; the source checks its own encoding, or none.
+ */
+static char *
+field(const WhBridge *bridge, const PGresult *result, int row, int col)
+{
+	const char *value = PQgetvalue(result, row, col);
+
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), value, strlen(value), true))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+				 errmsg("bridge \"%s\": a name at the source is not valid in encoding \"%s\"",
+						bridge->server, GetDatabaseEncodingName()),
+				 errdetail("It is in row %d of what the source has in schema \"%s\".",
+						   row + 1, bridge->remote_schema),
+				 errhint("Rename it there, or give the bridge a schema without it.")));
+
+	return pstrdup(value);
 }
 
 /*

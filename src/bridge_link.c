@@ -153,6 +153,17 @@ wh_bridge_option_find(const List *options, const char *name)
 	return NULL;
 }
 
+void
+wh_bridge_check_endpoint(const char *server, const char *host, int port)
+{
+	if (host[0] == '\0' || strpbrk(host, ",@") != NULL || port < 1 || port > 65535)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("endpoint of bridge \"%s\" is not one host and port", server),
+				 errdetail("Host \"%s\", port %d.", host, port),
+				 errhint("Give one name or address, and a port from 1 to 65535.")));
+}
+
 /*
  * Create the server as the installer: no default of ours is left to whoever
  * calls.
@@ -202,6 +213,7 @@ wh_bridge_server_create(const WhBridge *bridge, const char *host, int port,
 bool
 wh_bridge_options_apply(WhBridge *bridge, const List *options)
 {
+	const WhTenant *endpoint;
 	bool		moved = false;
 	bool		dropped = false;
 	ListCell   *lc;
@@ -243,6 +255,8 @@ wh_bridge_options_apply(WhBridge *bridge, const List *options)
 	}
 	if (!moved)
 		return false;
+	endpoint = wh_bridge_endpoint(bridge);
+	wh_bridge_check_endpoint(bridge->server, endpoint->host, endpoint->port);
 
 	foreach(lr, wh_bridge_roles(bridge))
 	{

@@ -26,6 +26,9 @@ extern const WhBridgeOption *wh_bridge_option_find(const List *options, const ch
 extern char *wh_bridge_option_text(const char *server, const char *name,
 								   const JsonbValue *value);
 
+/* Throw 22023 for what is not one host and port. */
+extern void wh_bridge_check_endpoint(const char *server, const char *host, int port);
+
 /* Create the server, USAGE for the owner. */
 extern void wh_bridge_server_create(const WhBridge *bridge, const char *host, int port,
 									const char *dbname, const List *options);

@@ -431,15 +431,16 @@ refresh_one(WhRun *run, void *arg)
 	RefreshMatViewStmt *stmt = makeNode(RefreshMatViewStmt);
 	TimestampTz begun = GetCurrentTimestamp();
 	int64		before = 0;
-	int			nestlevel = wh_lock_bound();
+	int			nestlevel;
 
+	/* Counted before the lock, under which readers wait. */
+	if (!refresh->concurrently && mv->populated)
+		before = count_rows(mv);
+
+	nestlevel = wh_lock_bound();
 	if (!refresh->concurrently)
-	{
 		run->lock_ms = wh_lock_relation(mv->relid,
 										psprintf("materialized view \"%s\"", mv->qualified));
-		if (mv->populated)
-			before = count_rows(mv);
-	}
 	stmt->concurrent = refresh->concurrently;
 	stmt->relation = makeRangeVar(mv->schema, mv->name, -1);
 	run->rows_extracted = run_statement((Node *) stmt);

@@ -84,9 +84,15 @@ wh_bridge_insert(const WhBridge *bridge)
 	WhArg		args[BRIDGE_ARGS];
 
 	bridge_args(bridge, args);
-	(void) wh_ledger("INSERT INTO _wh.bridges (server_name, username,"
-					 " remote_schema, local_schema, tables, app_roles)"
-					 " VALUES ($1, $2, $3, $4, $5, $6)", args, lengthof(args));
+	if (wh_ledger("INSERT INTO _wh.bridges (server_name, username,"
+				  " remote_schema, local_schema, tables, app_roles)"
+				  " VALUES ($1, $2, $3, $4, $5, $6)"
+				  " ON CONFLICT (local_schema) DO NOTHING", args, lengthof(args)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("schema \"%s\" belongs to another bridge", bridge->local_schema),
+				 errdetail("Bridge \"%s\" cannot share it.", bridge->server),
+				 errhint("Choose another with local_schema => '...'.")));
 }
 
 void

@@ -44,7 +44,10 @@ extern WhBridge *wh_bridge(const char *server);
 extern WhBridge *wh_bridge_to_change(const char *server);
 extern WhBridge *wh_bridge_find(const char *server);
 
-/* Write the row as the installer. */
+/*
+ * Write the row as the installer.  Inserting one whose local schema is another
+ * bridge's is 42710.
+ */
 extern void wh_bridge_insert(const WhBridge *bridge);
 extern void wh_bridge_update(const WhBridge *bridge);
 extern void wh_bridge_delete(const char *server);

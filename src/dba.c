@@ -411,7 +411,7 @@ put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit)
 	values[0] = CStringGetTextDatum(unit->tmpl->name);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
 	values[2] = DateADTGetDatum(unit->period.start);
-	values[3] = CStringGetTextDatum(unit->begun ? "planned" : "skipped");
+	values[3] = CStringGetTextDatum(wh_unit_kept_out(unit) ? "skipped" : "planned");
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -423,16 +423,18 @@ static void
 put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 {
 	WhMatviewPlan plan;
+	const char *kept_out = wh_unit_kept_out(unit);
 	Datum		values[8] = {0};
 	bool		nulls[8] = {0};
 
 	wh_matview_plan(unit->tmpl, unit->tenant, &unit->period, &unit->rules, &plan);
-	if (!unit->begun)
+	if (kept_out != NULL)
 	{
 		plan.method = WH_CHOOSE;
 		plan.sql = NULL;
 		plan.locks = "none";
-		plan.reason = "skipped: the day has not begun in the tenant's time zone";
+		plan.reason = unit->begun ? psprintf("skipped: %s", kept_out) :
+			"skipped: the day has not begun in the tenant's time zone";
 	}
 
 	values[0] = Int32GetDatum(seq);

@@ -183,7 +183,6 @@ run(Fetch *state, WhFetched *fetched)
 	MemoryContext context = AllocSetContextCreate(caller, "pg_warehouse fetch",
 												  ALLOCSET_DEFAULT_SIZES);
 
-
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);

@@ -34,7 +34,8 @@ typedef enum Kind
 	TO_UNIT,					/* equal, or a unit apart; less than a day is
 								 * as TO_DAY */
 	FIELD,						/* of a year, or of all time */
-	SHIFT						/* by an interval */
+	DAYS,						/* a number of them away */
+	SHIFT						/* an interval away */
 } Kind;
 
 /* Whose zone turns instants into local time or back. */
@@ -64,8 +65,8 @@ static const Known known[] = {
 
 	{F_TIMEZONE_TEXT_TIMESTAMPTZ, 1, PLAIN, FIRST_ARG},
 	{F_TIMEZONE_TEXT_TIMESTAMP, 1, PLAIN, FIRST_ARG},
-	{F_TIMEZONE_INTERVAL_TIMESTAMPTZ, 1, PLAIN, NO_ZONE},
-	{F_TIMEZONE_INTERVAL_TIMESTAMP, 1, PLAIN, NO_ZONE},
+	{F_TIMEZONE_INTERVAL_TIMESTAMPTZ, 1, DAYS, NO_ZONE},
+	{F_TIMEZONE_INTERVAL_TIMESTAMP, 1, DAYS, NO_ZONE},
 
 	{F_DATE_TRUNC_TEXT_TIMESTAMP, 1, TO_UNIT, NO_ZONE},
 	{F_DATE_TRUNC_TEXT_TIMESTAMPTZ, 1, TO_UNIT, SESSION_ZONE},
@@ -84,8 +85,8 @@ static const Known known[] = {
 	{F_TIMESTAMP_MI_INTERVAL, 0, SHIFT, NO_ZONE},
 	{F_DATE_PL_INTERVAL, 0, SHIFT, NO_ZONE},
 	{F_DATE_MI_INTERVAL, 0, SHIFT, NO_ZONE},
-	{F_DATE_PLI, 0, PLAIN, NO_ZONE},
-	{F_DATE_MII, 0, PLAIN, NO_ZONE},
+	{F_DATE_PLI, 0, DAYS, NO_ZONE},
+	{F_DATE_MII, 0, DAYS, NO_ZONE},
 
 	/* What extract and date_part are compared as. */
 	{F_INT4_NUMERIC, 0, PLAIN, NO_ZONE},
@@ -114,6 +115,7 @@ wh_is_monotone(const Node *expr, AttrNumber attr, int needed,
 			   WhMonotone *monotone)
 {
 	monotone->radius = needed;
+	monotone->steps = 0;
 	monotone->steady = true;
 	monotone->zones = needed > 0 ? list_make1(session_timezone) : NIL;
 
@@ -156,16 +158,15 @@ wh_is_monotone(const Node *expr, AttrNumber attr, int needed,
 }
 
 /*
- * Return the radius at a time.  What lies between the time and the zones'
- * clocks is less than two days: the column may be local time, and a day its
- * midnight.
+ * Return the radius at a time: zero where no clock is set as far around it as
+ * its values can lie.  The column itself may be local time.
  */
 int
 wh_monotone_radius(const WhMonotone *monotone, TimestampTz at)
 {
-	pg_time_t	from = timestamptz_to_time_t(at) -
-	(monotone->radius + 2) * SECS_PER_DAY;
-	pg_time_t	to = from + 2 * (monotone->radius + 2) * SECS_PER_DAY;
+	int			around = (monotone->radius + monotone->steps + 2) * SECS_PER_DAY;
+	pg_time_t	from = timestamptz_to_time_t(at) - around;
+	pg_time_t	to = timestamptz_to_time_t(at) + around;
 	ListCell   *lc;
 
 	if (monotone->radius == 0 || !monotone->steady)
@@ -220,10 +221,16 @@ take_step(const Known *f, List *args, WhMonotone *monotone)
 	bool		inner = monotone->radius > 0;
 	const Interval *interval;
 
+	monotone->steps++;
+	if (inner && (f->kind == DAYS || f->kind == TO_UNIT || f->kind == SHIFT))
+		monotone->steady = false;
+	if (inner && (f->kind == TO_DAY || f->kind == TO_UNIT))
+		monotone->radius += 1;
+
 	if (f->kind == FIELD && (inner || !field_grows((const Node *) linitial(args))))
 		return false;
 	if (f->kind == TO_UNIT && monotone->radius > 7)
-		return false;			/* weeks and more are equal or that far apart */
+		return false;			/* weeks are equal or that far apart */
 	if (f->kind == SHIFT)
 	{
 		interval = constant_interval((const Node *) lsecond(args));
@@ -233,13 +240,10 @@ take_step(const Known *f, List *args, WhMonotone *monotone)
 			monotone->radius += MONTHS_RADIUS;
 		if (interval->month == 0 && interval->day == 0)
 			return true;
+		monotone->steady = false;
 		if (!take_zone(f, args, monotone))
 			return false;
 	}
-	if (f->kind == SHIFT || (f->kind == TO_UNIT && inner))
-		monotone->steady = false;
-	if (inner && (f->kind == TO_DAY || f->kind == TO_UNIT))
-		monotone->radius += 1;
 
 	return take_zone(f, args, monotone);
 }
@@ -268,7 +272,11 @@ take_zone(const Known *f, List *args, WhMonotone *monotone)
 	if (zone == NULL)
 		monotone->steady = false;
 	else if (pg_get_timezone_offset(zone, &offset))
+	{
+		if (labs(offset) > SECS_PER_DAY)
+			monotone->steady = false;
 		return true;
+	}
 	else
 		monotone->zones = lappend(monotone->zones, zone);
 	monotone->radius += 1;

@@ -18,6 +18,7 @@
 typedef struct WhMonotone
 {
 	int			radius;
+	int			steps;			/* functions: each moves a time by a day or so */
 	bool		steady;
 	List	   *zones;			/* of pg_tz * */
 } WhMonotone;

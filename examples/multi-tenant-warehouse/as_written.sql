@@ -37,7 +37,7 @@ SELECT *, 'tenant_b' AS schema_name FROM tenant_b.foodlogstats
 UNION ALL
 SELECT *, 'tenant_c' AS schema_name FROM tenant_c.foodlogstats;
 
--- Cron Job Types: the year of the annual combination
+-- Cron Job Types: the year of the annual combination (as_written_yearly.sql)
 SELECT EXTRACT(YEAR FROM _wh.current_date_utc() - INTERVAL '1 year')::integer;
 
 -- Optimized for recent data queries (daily MVs)

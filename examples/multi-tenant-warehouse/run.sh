@@ -293,6 +293,37 @@ GROUP BY 1, 2 ORDER BY 1, 2;"
 		"SELECT * FROM _wh.wh_check()")" ""
 }
 
+# January's 155 slices become 5 tables; nobody sees another row, or one less.
+roll_up()
+{
+	local before after
+
+	before=$(warehouse phood_ro -At -c "SELECT schema_name, count(*), sum(hashtext(f::text))
+		FROM public.flightstats AS f GROUP BY 1 ORDER BY 1")
+	shown whadmin "SELECT tenant, r ->> 'table' AS table, r -> 'days_found' AS days, r -> 'rows' AS rows,
+       r ->> 'status' AS status
+FROM unnest('{atl,dfw,lax,ord,phx}'::text[]) AS tenant,
+     _wh.create_combined_table_from_template_by_month('flightstats', tenant, '2001-01-01') AS r;"
+	after=$(warehouse phood_ro -At -c "SELECT schema_name, count(*), sum(hashtext(f::text))
+		FROM public.flightstats AS f GROUP BY 1 ORDER BY 1")
+	expect "the same rows of every tenant" "$after" "$before"
+	shown whadmin "SELECT period_kind, state, count(*) AS slices, sum(row_count) AS rows
+FROM _wh.slices WHERE template_name = 'flightstats' GROUP BY 1, 2 ORDER BY 1;"
+	expect "5 tables in place of 155 materialized views" "$(warehouse whadmin -At -c \
+		"SELECT period_kind, count(*) FROM _wh.slices
+			WHERE template_name = 'flightstats' GROUP BY 1 ORDER BY 1" | tr '\n' ' ')" \
+		"day|295 month|5 "
+
+	tenant dfw -c "UPDATE flights SET delay_minutes = 1111
+		WHERE flight_id = (SELECT min(flight_id) FROM flights
+			WHERE departed_at >= '2001-01-09Z' AND departed_at < '2001-01-10Z')"
+	echo "At the source, a flight of 9 January is now 1111 minutes late."
+	shown whadmin "SELECT tenant_name, period_start, status, method, rows, rows_updated
+FROM _wh.wh_refresh('flightstats', 'dfw', '2001-01-09', '2001-01-09');"
+	expect "that day has changed inside the table" "$(warehouse phood_ro -At -c \
+		"SELECT count(*) FROM dfw.flightstats_2001_01 WHERE delay_minutes = 1111")" 1
+}
+
 # The template of the architecture document, as it is written there.
 load_as_the_seed_does()
 {
@@ -465,6 +496,8 @@ chapter "A row changes at the source"
 change_a_row
 chapter "Days that changed after they were loaded"
 late_data
+chapter "January becomes one table a tenant"
+roll_up
 chapter "A template written as the architecture document does"
 load_as_the_seed_does
 chapter "The days are the tenant's: 01:00 UTC, 1 April 2001"

@@ -6,6 +6,7 @@ import time
 import observe
 import servers
 import variants
+import years
 from report import PATTERNS
 from servers import AIRPORTS, PASSWORD, SOCKET, TENANT_PORT, WAREHOUSE_PORT, execute
 from variants import FIRST_DAY, ONE_DAY
@@ -255,4 +256,5 @@ def slices_by_us(bench, days, kind):
 
 
 PARTS = {part.__name__: part
-         for part in (big, small, wal, memory, readers, far, tenants, slices)}
+         for part in (big, small, wal, memory, readers, far, tenants, slices,
+                      years.rollup, years.late)}

@@ -48,6 +48,9 @@ def ratios(results):
         "slices over TLS: dblink / first load": ratio("slices", "dblink tls", "ours tls"),
         "slices over a socket: dblink / first load": ratio("slices", "dblink socket", "ours socket"),
     }
+    answer["roll-up / by hand"] = ratio("rollup", "ours", "by hand")
+    answer["roll-up until published / by hand"] = until_published(results)
+    answer["1 % of a day: in its year's table / by itself"] = ratio("late", "year", "day")
     for pattern in PATTERNS:
         answer[f"{pattern} / refill"] = ratio("big", f"ours {pattern} i", "ours refill i")
     return answer
@@ -105,6 +108,15 @@ def lock_ms(results):
     return median([row["lock_ms"] for row in said])
 
 
+def until_published(results):
+    """Return how long a roll-up takes before its days are dropped, against the
+    rival, who drops none."""
+    said = results["reported"].get("rollup", {}).get("ours", [])
+    hand = results["seconds"].get("rollup", {}).get("by hand", [])
+    return median([row["load_ms"] / 1000 / seconds for row, seconds in zip(said, hand)
+                   if seconds is not None])
+
+
 def worst_pattern(found):
     """Return the costliest pattern against a refill; None unless all were run."""
     known = [found[f"{pattern} / refill"] for pattern in PATTERNS]
@@ -158,6 +170,14 @@ def judge(results):
                    " TLS + scram / socket", ">= 3 / >= 2 times faster",
                    ["slices over TLS: dblink / first load",
                     "slices over a socket: dblink / first load"], [3, 2])
+    targets.at_most("roll-up of 365 days, 3 indexes, against INSERT ... SELECT and count(*) day by day,"
+                    " CREATE INDEX, ANALYZE: until published / with the days dropped",
+                    "<= 1.0 / <= 1.0", [found["roll-up until published / by hand"],
+                                        found["roll-up / by hand"]], [1.0, 1.0])
+    targets.at_most("1 % of a day changed: inside its year's table against the day by itself",
+                    "<= 3", [found["1 % of a day: in its year's table / by itself"]], [3])
+    targets.at_most("worst reader stall during a year's roll-up less that when nothing runs, median",
+                    "<= 20 ms", [stall(results, "ours roll-up")], [20], " ms")
     return found, targets.rows
 
 
@@ -202,7 +222,9 @@ def markdown(results):
     titles = {"big": f"{results['rows']:,} rows", "ten": "10,000 rows", "none": "no row",
               "far": "10,000 rows, 25 ms away each way",
               "tenants": f"{results['rows'] // 4:,} rows a tenant, three indexes",
-              "slices": f"{results.get('slices', 0)} slices"}
+              "slices": f"{results.get('slices', 0)} slices",
+              "rollup": f"A year of {results.get('year_rows', 0):,} rows",
+              "late": "1 % of one day of that year"}
     for group, title in titles.items():
         if group in results["seconds"]:
             parts += [f"## {title}\n", seconds_table(results, group)]

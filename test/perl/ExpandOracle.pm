@@ -33,7 +33,7 @@ sub kinds
 
 # Write the source's rows: every three hours of the windows, a day more at
 # either end, and the last days up to $now; one right at each midnight, one a
-# microsecond before, and one each half hour while clocks may change.
+# microsecond before, and one each quarter of an hour while clocks may change.
 sub source_rows
 {
 	my ($zone, $now) = @_;
@@ -53,8 +53,8 @@ FROM (
                                              timestamptz '$now' AT TIME ZONE '$zone', '1 day'))
         SELECT (day + hour * interval '3 hours') AT TIME ZONE '$zone' AS at FROM days, generate_series(0, 7) AS hour
         UNION SELECT day AT TIME ZONE '$zone' - interval '1 microsecond' FROM days
-        UNION SELECT day AT TIME ZONE '$zone' + half * interval '30 minutes' FROM days, generate_series(1, 9) AS half
-            WHERE day IN ('2024-03-10', '2024-11-03', '2024-04-07')) AS instants
+        UNION SELECT day AT TIME ZONE '$zone' + quarter * interval '15 minutes' FROM days, generate_series(-8, 18) AS quarter
+            WHERE day IN ('2024-03-10', '2024-03-11', '2024-11-03', '2024-04-07')) AS instants
     WHERE at < '$now') AS rows};
 }
 

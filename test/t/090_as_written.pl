@@ -21,7 +21,7 @@ local $ENV{FAKETIME} = '@2024-02-02 12:00:00';
 local $ENV{TZ} = 'UTC';
 local $ENV{FAKETIME_DONT_FAKE_MONOTONIC} = 1;
 
-my $dir = PostgreSQL::Test::Utils::tempdir;
+my $dir = scratch_dir();
 my $ca = make_ca($dir);
 my $tenants = tenant_node('tenants', $dir, 'tenant-secret');
 my $warehouse = warehouse_node('warehouse', $ca, conf => qq{
@@ -81,5 +81,22 @@ is($status, 0, 'replaced.sql runs to its end') or diag($err);
 like($out, qr/^tenant_a\.foodlogstats\|ok\|0$/m, 'freshness');
 like($out, qr/^tenant_a\|foodlogstats_2024_01_01\|/m, 'storage of a materialized view');
 like($out, qr/^pg_warehouse:refresh:foodlogstats:tenant_a\|10 \*\/4 \* \* \*\|CALL/m, 'a job');
+
+# A year later: each day of 2024 is there, and the document combines them.
+$_->stop foreach $tenants, $warehouse;
+$ENV{FAKETIME} = '@2025-02-15 02:00:00';
+$_->start foreach $tenants, $warehouse;
+$tenants->safe_psql('tenant_a', q{
+INSERT INTO phood_foodlogs SELECT i, timestamptz '2024-01-01 00:00+00' + i * interval '2 hours', 'store ' || i % 3, i * 1.25
+FROM generate_series(12 * 32, 12 * 366 - 1) AS i});
+$warehouse->safe_psql('postgres', q{CALL _wh.run_refresh('foodlogstats', 'tenant_a', '2024-01-02', '2024-12-31')});
+($status, $out, $err) = run_file('as_written_yearly.sql');
+is($status, 0, 'as_written_yearly.sql runs to its end') or diag($err);
+like($out, qr/"rows": 4392, "year": 2024.*"status": "rolled_up".*"days_found": 366/, 'the year is one table');
+like($out, qr/"year": 2024.*"status": "skipped"/, 'and is combined once');
+is($warehouse->safe_psql('postgres', q{
+SELECT (SELECT count(*) FROM tenant_a.foodlogstats_2024), (SELECT count(DISTINCT id) FROM tenant_a.foodlogstats),
+       (SELECT count(*) FROM public.foodlogstats WHERE EXTRACT(YEAR FROM logged_time) = 2024 AND schema_name = 'tenant_a'),
+       (SELECT count(*) FROM pg_matviews WHERE schemaname = 'tenant_a')}), '4392|4392|4392|0', 'with every row once');
 
 done_testing();

@@ -111,6 +111,16 @@ my @queries = (
 	[ q{SELECT * FROM {V} WHERE t::timestamptz BETWEEN '2024-04-06 15:00+00' AND '2024-04-07 15:00+00'}, 9 ],
 	[ q{SELECT * FROM {V} WHERE (t::timestamptz AT TIME ZONE 'Asia/Tehran')::date + 1 = '2024-03-11'}, 9 ],
 
+	# Clocks that are set while a tenant's midnight passes: what is local there
+	# runs back inside a slice.
+	[ q{SELECT * FROM {V} WHERE t AT TIME ZONE 'America/St_Johns' >= '2024-11-03 01:00' AND t AT TIME ZONE 'America/St_Johns' < '2024-11-03 01:15'}, 9 ],
+	[ q{SELECT * FROM {V} WHERE t AT TIME ZONE 'XST2:30XDT,M3.2.0,M11.1.0' >= '2024-11-03 01:45' AND t AT TIME ZONE 'XST2:30XDT,M3.2.0,M11.1.0' < '2024-11-03 02:00'}, 9 ],
+	[ q{SELECT * FROM {V} WHERE date_trunc('hour', t, 'XST2:30XDT,M3.2.0,M11.1.0') = '2024-11-03 02:30+00'}, undef ],
+	[ q{SELECT * FROM {V} WHERE t::timestamp >= '2024-11-03 01:00' AND t::timestamp < '2024-11-03 01:15'}, 9 ],
+	[ q{SELECT * FROM {V} WHERE t::timestamp >= '2024-11-03 01:45' AND t::timestamp < '2024-11-03 02:00'}, 9 ],
+	[ q{SELECT * FROM {V} WHERE t::timestamptz >= '2024-03-11 04:25+00' AND t::timestamptz < '2024-03-11 04:45+00'}, 9 ],
+	[ q{SELECT * FROM {V} WHERE t >= timestamptz '2024-03-11 04:25+00' AND t < timestamptz '2024-03-11 04:45+00'}, 9 ],
+
 	# Right, if not pruned.
 	[ q{SELECT * FROM {V} WHERE EXTRACT(MONTH FROM t) = 3}, undef ],
 	[ q{SELECT * FROM {V} WHERE EXTRACT(DOW FROM t) = 0}, undef ],
@@ -263,8 +273,12 @@ BEGIN
 			PERFORM set_config(v.setting, v.value, false);
 			BEGIN
 				got := oracle_answer((SELECT query FROM question AS q WHERE q.number = p.number AND q.source = v.source));
-				SELECT count(*) INTO missing FROM (SELECT unnest(expected) EXCEPT ALL SELECT unnest(got)) AS d;
-				SELECT count(*) INTO extra FROM (SELECT unnest(got) EXCEPT ALL SELECT unnest(expected)) AS d;
+				missing := 0;
+				extra := 0;
+				IF got <> expected THEN
+					SELECT count(*) INTO missing FROM (SELECT unnest(expected) EXCEPT ALL SELECT unnest(got)) AS d;
+					SELECT count(*) INTO extra FROM (SELECT unnest(got) EXCEPT ALL SELECT unnest(expected)) AS d;
+				END IF;
 				IF missing > 0 OR extra > 0 OR cardinality(got) <> cardinality(expected) THEN
 					wrong := format('%s rows for %s, %s missing, %s extra', cardinality(got), cardinality(expected), missing, extra);
 				END IF;
@@ -363,7 +377,8 @@ sub compare
 # that only is left out, unless WH_ORACLE_ALL asks for all.
 my $every = 'on,off,cap,chunk,union';
 my $most = $ENV{WH_ORACLE_ALL} ? $every : 'on,off,cap';
-my @zones = ('UTC', 'Australia/Lord_Howe', 'America/New_York', 'Europe/London', 'Pacific/Apia', 'Asia/Tehran', 'Asia/Kolkata');
+my @zones = ('UTC', 'Australia/Lord_Howe', 'America/New_York', 'Europe/London', 'Pacific/Apia', 'Asia/Tehran', 'Asia/Kolkata',
+	'America/St_Johns', 'XST5XDT,M3.2.0/23:30,M11.1.0');
 my @texts = map { $_->[0] } @queries;
 
 cmp_ok(scalar @texts, '>=', 80, 'at least 80 questions');
@@ -372,7 +387,7 @@ foreach my $kind (kinds())
 {
 	ask($kind, @texts);
 	compare($kind, $_, $every, '', @texts) foreach @zones[ 0 .. 2 ];
-	compare($kind, $_, $most, '', @texts) foreach @zones[ 3 .. 6 ];
+	compare($kind, $_, $most, '', @texts) foreach @zones[ 3 .. $#zones ];
 	compare($kind, 'America/New_York', 'on,off', 'SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET force_parallel_mode = on;', @texts);
 
 	# What may be left out is left out, expanded and scanned alike.

@@ -62,9 +62,23 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM _wh.extract_runs WHERE te
 ($status, $stdout, $stderr) = $node->psql('postgres', q{CALL _wh.run_refresh('big', 'one', '2024-01-01', '2024-03-10')});
 like($stderr, qr/view "one\.big" needs more locks than the server has room for\nDETAIL:  Template "big": each query would lock 70 relations and their indexes, about 211 locks, and the lock table has room for \d+ in all\.\nHINT:  SELECT _wh\.alter_template\('big', .*expand.* Or set max_locks_per_transaction = 64 \(now 10\)/,
 	'a view is refused with numbers');
-is($node->safe_psql('postgres', q{SELECT sqlstate, count(*) FROM _wh.extract_runs WHERE status = 'failed' GROUP BY 1}), '54000|1', 'and the log knows');
+is($node->safe_psql('postgres', q{SELECT sqlstate, count(*) FROM _wh.extract_runs WHERE status = 'failed' GROUP BY 1}), '54000|2', 'and the log knows, of either view');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM _wh.slices WHERE template_name = 'big'}), 70, 'the slices are there');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM public.small'), 6, 'and the server is in good health');
+
+# A query over more slices than there is room for, planned or scanned; the
+# locks are not even tried, so that the slices need not be there.
+$node->safe_psql('postgres', q{
+INSERT INTO _wh.slices (template_name, tenant_name, period_kind, period_start, period_end, relation_schema, relation_name, state)
+SELECT 'wide', 'one', 'day', d, d + 1, 'one', 'wide_' || d, 'loaded' FROM (SELECT date '2000-01-01' + i AS d FROM generate_series(1, 999) AS i) AS days;
+CREATE FOREIGN TABLE wide (id integer) SERVER pg_warehouse_union OPTIONS (template 'wide')});
+foreach my $most (300, 1000)
+{
+	($status, $stdout, $stderr) = $node->psql('postgres', "LOAD 'pg_warehouse'; SET pg_warehouse.expand_max_slices = $most; SELECT * FROM wide");
+	like($stderr, qr/ERROR:  query over 999 slices needs more locks than the server has room for\nDETAIL:  Template "wide": 999 of its 999 slices .* room for \d+\.\nHINT:  Ask for less time, or set max_locks_per_transaction = \d+ \(now 10\)/,
+		"with at most $most slices planned");
+}
+$node->safe_psql('postgres', q{DROP FOREIGN TABLE wide; DELETE FROM _wh.slices WHERE template_name = 'wide'});
 
 # With a larger table the view is made; with the small one again it stands
 # above the budget: said by the doctor and the budget, and not even planned.
