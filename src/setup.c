@@ -264,11 +264,13 @@ grant_monitor(const char *monitor)
 	if (!is_member_of_role_nosuper(get_role_oid(monitor, false), ROLE_PG_READ_ALL_STATS))
 		ddl("GRANT pg_read_all_stats TO %s", role);
 	ddl("GRANT USAGE ON SCHEMA _wh TO %s", role);
-	ddl("GRANT SELECT ON _wh.extract_runs, _wh.slices, _wh.v_table_freshness,"
-		" _wh.v_recent_failures, _wh.v_coverage, _wh.v_storage, _wh.v_progress,"
+	ddl("GRANT SELECT ON _wh.extract_runs, _wh.slices,"
+		" _wh.v_table_freshness, _wh.v_recent_failures, _wh.v_coverage,"
+		" _wh.v_storage, _wh.v_progress, _wh.v_open_runs, _wh.v_instance,"
 		" _wh.sync_status, _wh.sync_history TO %s", role);
-	ddl("GRANT EXECUTE ON FUNCTION _wh.wh_status(), _wh.current_date_utc(),"
-		" _wh.wh_statistics(interval) TO %s", role);
+	ddl("GRANT EXECUTE ON FUNCTION _wh.current_date_utc(), _wh.wh_status(),"
+		" _wh.wh_health(), _wh.wh_statistics(interval), _wh.wh_metrics(),"
+		" _wh.metric_labels(text, text) TO %s", role);
 }
 
 /*

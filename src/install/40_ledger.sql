@@ -65,6 +65,8 @@ COMMENT ON COLUMN _wh.slices.lower_bound IS 'Where the period began in the time 
 COMMENT ON COLUMN _wh.slices.upper_bound IS 'Where it ended, exclusive';
 COMMENT ON COLUMN _wh.slices.bounds_of IS 'The time column and its type that the bounds hold for, as in: at timestamp with time zone';
 CREATE INDEX slices_tenant_name_idx ON _wh.slices (tenant_name);
+CREATE INDEX slices_span_idx ON _wh.slices (template_name, tenant_name, period_start)
+    WHERE period_kind OPERATOR(pg_catalog.<>) 'day';
 SELECT pg_catalog.pg_extension_config_dump('_wh.slices', '');
 
 CREATE TABLE _wh.retired_relations (

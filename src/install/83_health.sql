@@ -1,5 +1,6 @@
 CREATE FUNCTION _wh.wh_health() RETURNS jsonb
     LANGUAGE sql STABLE
+    SET jit TO off
     BEGIN ATOMIC
         SELECT pg_catalog.jsonb_build_object(
             'status', CASE
@@ -7,7 +8,8 @@ CREATE FUNCTION _wh.wh_health() RETURNS jsonb
                 WHEN p.ok OPERATOR(pg_catalog.=) 0
                      AND (p.late OPERATOR(pg_catalog.>) 0 OR p.failed OPERATOR(pg_catalog.>) 0) THEN 'failing'
                 WHEN p.ok OPERATOR(pg_catalog.<) p.pairs
-                     OR f.unresolved OPERATOR(pg_catalog.>) 0 THEN 'degraded'
+                     OR f.unresolved OPERATOR(pg_catalog.>) 0
+                     OR o.lost OPERATOR(pg_catalog.>) 0 THEN 'degraded'
                 ELSE 'ok'
             END,
             'pairs', p.pairs,
@@ -16,6 +18,7 @@ CREATE FUNCTION _wh.wh_health() RETURNS jsonb
             'failed', p.failed,
             'never', p.never,
             'running', o.running,
+            'lost', o.lost,
             'unresolved_failures', f.unresolved,
             'last_success_at', p.last_success_at,
             'adopted', i.adopted,
@@ -30,9 +33,9 @@ CREATE FUNCTION _wh.wh_health() RETURNS jsonb
                    pg_catalog.max(v.last_loaded_at) AS last_success_at
             FROM _wh.v_table_freshness AS v) AS p
         CROSS JOIN (
-            SELECT pg_catalog.count(*) AS running
-            FROM _wh.extract_runs AS r
-            WHERE r.status IN ('extracting', 'uploaded')) AS o
+            SELECT pg_catalog.count(*) FILTER (WHERE NOT r.lost) AS running,
+                   pg_catalog.count(*) FILTER (WHERE r.lost) AS lost
+            FROM _wh.v_open_runs AS r) AS o
         CROSS JOIN (
             SELECT pg_catalog.count(*) AS unresolved
             FROM _wh.v_recent_failures) AS f;

@@ -36,13 +36,6 @@ CREATE FUNCTION _wh.reset_breaker(tenant text) RETURNS void
 COMMENT ON FUNCTION _wh.reset_breaker(text) IS
     'Close a tenant''s breaker (not built yet)';
 
-
-CREATE FUNCTION _wh.wh_metrics() RETURNS text
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_metrics() IS
-    'OpenMetrics text (not built yet)';
-
 CREATE FUNCTION _wh.wh_report_html(from_date date DEFAULT NULL, to_date date DEFAULT NULL) RETURNS text
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_planned';
