@@ -53,6 +53,7 @@ SELECT s, pg_temp.tries(s) FROM unnest(ARRAY[
     'SELECT * FROM _wh.wh_status()', 'SELECT _wh.wh_health()', 'SELECT _wh.wh_statistics()', 'SELECT _wh.wh_metrics()',
     'SELECT * FROM _wh.v_table_freshness', 'SELECT * FROM _wh.v_recent_failures', 'SELECT * FROM _wh.v_coverage',
     'SELECT * FROM _wh.v_storage', 'SELECT * FROM _wh.v_progress', 'SELECT * FROM _wh.v_open_runs', 'SELECT * FROM _wh.v_instance',
+    'SELECT * FROM _wh.v_growth', 'SELECT * FROM _wh.v_durations', 'SELECT _wh.wh_report_html()',
     'SELECT * FROM _wh.sync_status', 'SELECT * FROM _wh.sync_history', 'SELECT * FROM _wh.extract_runs', 'SELECT * FROM _wh.slices',
     'SELECT * FROM _wh.sealed_secrets', 'SELECT * FROM _wh.tenant_connections', 'SELECT * FROM _wh.mv_templates',
     'SELECT * FROM _wh.v_pairs', 'SELECT * FROM _wh.settings', 'SELECT * FROM _wh.audit_log', 'SELECT * FROM _wh.template_sql()',
