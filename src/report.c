@@ -55,7 +55,7 @@ static const char head[] =
 ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px}"
 "th,td{text-align:left;padding:5px 10px 5px 0;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}"
 "th{color:var(--dim);font-weight:600}.n{text-align:right;font-variant-numeric:tabular-nums}"
-".note{white-space:normal;min-width:220px;overflow-wrap:anywhere}\n"
+".note{white-space:pre-line;min-width:220px;overflow-wrap:anywhere}\n"
 ".tile .state,.state{color:var(--ink);display:inline-block;border-radius:9px;padding:0 9px;font-size:12px;font-weight:600;border:1.5px solid var(--missing)}"
 ".state.ok{border-color:var(--final)}.state.late,.state.degraded{border-color:var(--stale)}"
 ".state.failed,.state.failing,.state.lost{border-color:var(--failed);background:var(--failed)}\n"
@@ -71,7 +71,7 @@ static const char head[] =
 "path.final{stroke:var(--final)}path.fresh{stroke:var(--fresh)}path.stale{stroke:var(--stale)}"
 "path.failed{stroke:var(--failed)}path.missing{stroke:var(--missing)}\n"
 ".cal .body{flex:1;min-width:0}.cal svg{display:block}.axis{position:relative;height:16px;font-size:11px;color:var(--dim)}"
-".axis span{position:absolute;padding-left:3px;border-left:1px solid var(--dim)}.tick{stroke:var(--card);stroke-width:.3}\n"
+".axis span{position:absolute;padding-left:3px;border-left:1px solid var(--dim)}.tick{stroke:var(--card);stroke-width:1px;vector-effect:non-scaling-stroke}\n"
 "</style></head><body><main>\n";
 
 /* A table of the page: a query whose columns are all text. */

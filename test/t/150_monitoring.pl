@@ -16,7 +16,7 @@ use WarehouseTest;
 
 my $examples = "$FindBin::RealBin/../../examples/monitoring";
 my $dir = scratch_dir();
-my $node = loopback_node('monitored');
+my $node = loopback_node('monitored', conf => "wal_level = replica\nmax_wal_senders = 4\n");
 my ($socket, $port) = ($node->host, $node->port);
 my $template = '<script>"&\\';
 
@@ -124,6 +124,20 @@ SKIP:
 		'prometheus-sql-exporter', '-config.file', "$dir/sql_exporter.yml", '-web.listen-address', $listen);
 	like($scraped, qr/^sql_pg_warehouse\{[^}]*col="slices"[^}]*\} 5$/m, 'a value of a template and tenant');
 }
+
+# A standby answers as well, and says what it is.
+$node->backup('copy');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'copy', has_streaming => 1);
+$standby->start;
+$node->wait_for_catchup($standby);
+sub at_standby { return $standby->safe_psql('postgres', $_[0], extra_params => [ '-U', 'wh_monitor' ]) }
+
+is(at_standby(q{SELECT concat_ws(' ', h ->> 'status', h ->> 'ok', h ->> 'in_recovery', h ->> 'adopted') FROM _wh.wh_health() AS h}), 'ok 1 true true', 'health of a standby');
+is(at_standby('SELECT state, slices FROM _wh.wh_status()'), 'ok|5', 'its status');
+like(at_standby('SELECT _wh.wh_metrics()'), qr/^pg_warehouse_in_recovery 1$/m, 'its metrics');
+like(at_standby('SELECT _wh.wh_report_html()'), qr/<\/html>\s*\z/, 'its report');
+$standby->stop;
 
 # A failure, and then the page that tells of it.
 query('UPDATE _wh.tenant_connections SET port = 1');
