@@ -345,7 +345,7 @@ SELECT t, 'b', 'whole', '-infinity', 'infinity', 'exp_b', 'ew', 'loaded', NULL, 
 INSERT INTO exp_p.ew SELECT *, 'exp_a' FROM exp_a.ew_1 UNION ALL SELECT *, 'exp_a' FROM exp_a.ew_2 UNION ALL SELECT *, 'exp_b' FROM exp_b.ew;
 CREATE FUNCTION pg_temp.both(what text) RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.reads(what) || ', ' || pg_temp.answers(what) $$;
 SELECT query, pg_temp.both('SELECT * FROM _wh_union.' || query) FROM (VALUES
-    ('ew WHERE day = ''2024-01-31'''),
+    ('ew WHERE day BETWEEN ''2024-01-31'' AND ''2024-01-31'''),
     ('ew WHERE day < ''2024-01-02'' AND schema_name = ''exp_a'''),
     ('ew WHERE day >= ''2024-02-01 00:00''::timestamp'),
     ('ew WHERE day > ''2024-01-31 23:00+00''::timestamptz'),
@@ -380,6 +380,8 @@ SELECT count(*) FROM exp_a.ev WHERE at < '2024-03-07';
 SELECT count(*) FROM exp_a.ev WHERE at < '2024-03-08';
 \echo :SQLSTATE
 SELECT count(*) FROM _wh_union.ew;
+DROP TABLE exp_a.ew_2;
+SELECT count(*) FROM _wh_union.ew WHERE day = '2024-02-03' AND schema_name = 'exp_a';
 SET pg_warehouse.expand_views = off;
 SELECT count(*) FROM exp_a.ev WHERE at < '2024-03-07';
 SELECT count(*) FROM exp_a.ev WHERE at < '2024-03-08';
@@ -453,10 +455,10 @@ MERGE INTO exp_target AS t USING (SELECT * FROM exp_a.ev WHERE at < '2024-02-20 
 WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED THEN INSERT VALUES (e.id, 'merged');
 SELECT * FROM exp_target ORDER BY id, note;
 DROP TABLE exp_target;
-SET force_parallel_mode = on;
+SELECT set_config(name, 'on', false) AS parallel FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 SELECT schema_name, count(*) FROM public.ev WHERE at::date <= '2024-02-21' GROUP BY 1 ORDER BY 1;
 EXECUTE local;
-RESET force_parallel_mode;
+SELECT set_config(name, 'off', false) AS parallel FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 
 -- The foreign table says what it shows.
 CREATE FOREIGN TABLE exp_wrong (id integer) SERVER pg_warehouse_union;

@@ -92,6 +92,9 @@ SELECT * FROM _wh.wh_check();
 SELECT c.relname, a.amname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
 WHERE i.indrelid = 'tenant_a.roll_2000'::regclass ORDER BY 1;
 
+SELECT relation, method, locks, note, local_sql FROM _wh.wh_plan('roll', 'tenant_a', '2000-02-29', '2000-02-29');
+SELECT method, note FROM _wh.wh_plan('roll', 'tenant_a', '2000-02-29', '2000-02-29', method => 'refill');
+
 -- Methods that would empty the year; a rebuild finds nothing to do.
 SELECT status, sqlstate, message FROM _wh.wh_refresh('roll', 'tenant_a', '2000-02-29', '2000-02-29', method => 'refill');
 SELECT _wh.rebuild_entire_warehouse('2000-01-01', '2000-12-31', '{tenant_a}', '{roll}') - 'duration_ms';
@@ -213,6 +216,7 @@ SELECT _wh.add_template('roll',
 SELECT status, count(*), sum(rows) FROM _wh.wh_refresh('roll', 'tenant_a', '2001-01-27', '2001-01-31') GROUP BY 1;
 SELECT told(_wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '2001-01-01'));
 \d tenant_a.roll_2001_01
+SELECT method, note FROM _wh.wh_plan('roll', 'tenant_a', '2001-01-30', '2001-01-30');
 SELECT _wh.update_mv_by_template('roll', 'tenant_a', '2001-01-30');
 SELECT _wh.alter_template('roll', time_column => 'at');
 SELECT _wh.update_mv_by_template('roll', 'tenant_a', '2001-01-30');
@@ -299,6 +303,7 @@ FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_tablespace t ON t.oid = 
 
 -- Another access method may not delete: a late day means a new table.
 SELECT content_hash FROM _wh.slices WHERE template_name = 'roll' \gset
+SELECT method, locks, note FROM _wh.wh_plan('roll', 'tenant_a', '2001-02-11', '2001-02-11');
 SELECT status FROM _wh.wh_refresh('roll', 'tenant_a', '2001-02-11', '2001-02-11');
 SELECT method, rows_inserted AS ins, rows_deleted AS del, context ->> 'reason' AS reason FROM _wh.extract_runs ORDER BY run_id DESC LIMIT 1;
 SELECT content_hash = :'content_hash' AS same FROM _wh.slices WHERE template_name = 'roll';

@@ -196,6 +196,7 @@ raise_missing(const WhUnionTable *table, const WhSurvivor *slice)
 {
 	const char *relation = quote_qualified_identifier(slice->schema,
 													  slice->relation);
+	char	   *refresh;
 
 	if (DATE_NOT_FINITE(slice->start))
 		ereport(ERROR,
@@ -207,16 +208,23 @@ raise_missing(const WhUnionTable *table, const WhSurvivor *slice)
 						 quote_literal_cstr(table->template_name),
 						 quote_literal_cstr(slice->tenant))));
 
+	refresh = psprintf("SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s');",
+					   quote_literal_cstr(table->template_name),
+					   quote_literal_cstr(slice->tenant),
+					   wh_date_text(slice->start),
+					   wh_date_text(slice->end - 1));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("relation %s of the warehouse is gone", relation),
 			 errdetail("Template \"%s\", tenant \"%s\", from %s to %s.",
 					   table->template_name, slice->tenant,
-					   wh_date_text(slice->start), wh_date_text(slice->end - 1)),
-			 errhint("SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s');",
+					   wh_date_text(slice->start),
+					   wh_date_text(slice->end - 1)),
+			 slice->end - slice->start == 1 ? errhint("%s", refresh) :
+			 errhint("Restore it from a backup. If the source still has these days: DELETE FROM _wh.slices WHERE template_name = %s AND tenant_name = %s AND period_start = '%s'; %s",
 					 quote_literal_cstr(table->template_name),
 					 quote_literal_cstr(slice->tenant),
-					 wh_date_text(slice->start), wh_date_text(slice->end - 1))));
+					 wh_date_text(slice->start), refresh)));
 }
 
 /*

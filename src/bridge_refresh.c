@@ -5,8 +5,9 @@
  *
  * Each has a row of the log of its own and is committed by itself; one that
  * fails stops only those that read it.  Whoever may call, the work is the
- * owner's.  Without "concurrently" it is done here, as REFRESH does it: readers
- * of that one view wait, but nobody queues before they do.  REFRESH CONCURRENTLY
+ * owner's.  Without "concurrently" it is done here, by a delta, for which no
+ * reader waits; REFRESH itself is for views without rows, which nobody can
+ * read anyhow, and for those that are no plain heap.  REFRESH CONCURRENTLY
  * needs a temporary table, which no switched role may make, so a background
  * worker does it, as a session of the owner's.
  */
@@ -34,6 +35,7 @@
 #include "fault.h"
 #include "guc.h"
 #include "lock.h"
+#include "requery.h"
 #include "run.h"
 #include "settings.h"
 #include "spi.h"
@@ -50,6 +52,8 @@ typedef struct Matview
 	bool		populated;
 	bool		has_key;		/* REFRESH CONCURRENTLY can tell its rows
 								 * apart */
+	bool		is_plain;		/* a heap of the owner's own: a delta can do
+								 * it */
 	List	   *inputs;			/* OIDs of those that it reads */
 	bool		loaded;
 } Matview;
@@ -71,6 +75,14 @@ typedef struct Refresh
 	const Matview *mv;
 	bool		concurrently;
 } Refresh;
+
+/* One way to do it, and who is told of the rows. */
+typedef struct Work
+{
+	const Matview *mv;
+	bool		concurrently;
+	WhRun	   *run;
+} Work;
 
 /* What a worker is given; fits into bgw_extra. */
 typedef struct Order
@@ -94,8 +106,9 @@ static bool choose_concurrently(const Job *job, const Matview *mv, WhRun *run);
 static void refresh_logged(WhRun *run, const Refresh *refresh);
 static void refuse_foreign(WhRun *run, void *arg);
 static void refresh_one(WhRun *run, void *arg);
-static int64 run_statement(Node *stmt);
-static int64 count_rows(const Matview *mv);
+static void run_statement(const Work *work);
+static void run_delta(const Work *work);
+static void mark_source_errors(void (*run) (const Work *work), const Work *work);
 static int64 count_changed(Oid relid, const char *what);
 static void refresh_in_worker(WhRun *run, const Matview *mv);
 static BackgroundWorkerHandle *launch(const Order *order);
@@ -261,6 +274,11 @@ matviews_of(const char *schema)
 				  "   THEN pg_catalog.pg_get_userbyid(mv.relowner) END,"
 				  " ARRAY(SELECT DISTINCT reads.rel FROM reads JOIN mv AS input"
 				  "   ON input.oid = reads.rel WHERE reads.mv = mv.oid AND reads.rel <> mv.oid)"
+				  ", EXISTS (SELECT FROM pg_catalog.pg_class c"
+				  "   JOIN pg_catalog.pg_am a ON a.oid = c.relam"
+				  "   JOIN pg_catalog.pg_roles o ON o.oid = c.relowner"
+				  "   WHERE c.oid = mv.oid AND a.amname = 'heap' AND c.relpersistence = 'p'"
+				  "   AND o.rolname = CURRENT_USER)"
 				  " FROM mv ORDER BY (SELECT pg_catalog.max(reads.depth) FROM reads"
 				  "   WHERE reads.mv = mv.oid), mv.relname",
 				  &arg, 1);
@@ -283,6 +301,7 @@ matviews_of(const char *schema)
 		mv->owner = wh_col_text(row, 5);
 		deconstruct_array(DatumGetArrayTypeP(wh_col(row, 6, &isnull)), OIDOID, sizeof(Oid),
 						  true, TYPALIGN_INT, &inputs, NULL, &ninputs);
+		mv->is_plain = wh_col_bool(row, 7, false);
 		for (int i = 0; i < ninputs; i++)
 			mv->inputs = lappend_oid(mv->inputs, DatumGetObjectId(inputs[i]));
 		matviews = lappend(matviews, mv);
@@ -428,54 +447,69 @@ refresh_one(WhRun *run, void *arg)
 {
 	const Refresh *refresh = (const Refresh *) arg;
 	const Matview *mv = refresh->mv;
-	RefreshMatViewStmt *stmt = makeNode(RefreshMatViewStmt);
 	TimestampTz begun = GetCurrentTimestamp();
-	int64		before = 0;
-	int			nestlevel;
-
-	/* Counted before the lock, under which readers wait. */
-	if (!refresh->concurrently && mv->populated)
-		before = count_rows(mv);
-
-	nestlevel = wh_lock_bound();
-	if (!refresh->concurrently)
-		run->lock_ms = wh_lock_relation(mv->relid,
-										psprintf("materialized view \"%s\"", mv->qualified));
-	stmt->concurrent = refresh->concurrently;
-	stmt->relation = makeRangeVar(mv->schema, mv->name, -1);
-	run->rows_extracted = run_statement((Node *) stmt);
-	wh_lock_unbound(nestlevel);
+	int			nestlevel = wh_lock_bound();
+	Work		work = {mv, refresh->concurrently, run};
 
 	if (refresh->concurrently)
 	{
 		run->method = "concurrent";
+		mark_source_errors(run_statement, &work);
 		run->rows_inserted = count_changed(mv->relid, "inserted");
 		run->rows_deleted = count_changed(mv->relid, "deleted");
 		run->rows_unchanged = run->rows_extracted - run->rows_inserted;
 	}
+	else if (mv->populated && mv->is_plain)
+	{
+		run->method = "delta";
+		mark_source_errors(run_delta, &work);
+	}
 	else
 	{
 		run->method = "refresh";
+		run->lock_ms = wh_lock_relation(mv->relid,
+										psprintf("materialized view \"%s\"", mv->qualified));
+		mark_source_errors(run_statement, &work);
 		run->rows_inserted = run->rows_extracted;
-		run->rows_deleted = before;
 	}
+	wh_lock_unbound(nestlevel);
 	run->load_ms = (double) (GetCurrentTimestamp() - begun) / 1000.0 - run->lock_ms;
 	run->status = "loaded";
 }
 
+static void
+run_statement(const Work *work)
+{
+	RefreshMatViewStmt *stmt = makeNode(RefreshMatViewStmt);
+
+	stmt->concurrent = work->concurrently;
+	stmt->relation = makeRangeVar(work->mv->schema, work->mv->name, -1);
+	work->run->rows_extracted = (int64) wh_ddl_stmt((Node *) stmt, "REFRESH MATERIALIZED VIEW");
+}
+
+static void
+run_delta(const Work *work)
+{
+	WhDeltaCounts counts;
+
+	work->run->rows_extracted = (int64) wh_requery(work->mv->relid, &counts);
+	work->run->rows_inserted = counts.inserted;
+	work->run->rows_deleted = counts.deleted;
+	work->run->rows_unchanged = counts.unchanged;
+}
+
 /*
- * Run the statement, and mark an error as the source's when postgres_fdw says
- * so in its context: a timeout there is no cancel of ours.
+ * Do the work, and mark an error as the source's when postgres_fdw says so in
+ * its context: a timeout there is no cancel of ours.
  */
-static int64
-run_statement(Node *stmt)
+static void
+mark_source_errors(void (*run) (const Work *work), const Work *work)
 {
 	MemoryContext context = CurrentMemoryContext;
-	uint64		rows = 0;
 
 	PG_TRY();
 	{
-		rows = wh_ddl_stmt(stmt, "REFRESH MATERIALIZED VIEW");
+		run(work);
 	}
 	PG_CATCH();
 	{
@@ -488,23 +522,6 @@ run_statement(Node *stmt)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-
-	return (int64) rows;
-}
-
-static int64
-count_rows(const Matview *mv)
-{
-	int64		rows;
-
-	SPI_connect();
-	(void) wh_spi(SPI_OK_SELECT,
-				  psprintf("SELECT pg_catalog.count(*) FROM %s",
-						   quote_qualified_identifier(mv->schema, mv->name)), NULL, 0);
-	rows = wh_col_int8(0, 1, 0);
-	SPI_finish();
-
-	return rows;
 }
 
 /*

@@ -25,6 +25,7 @@
 #include "guc.h"
 #include "matview.h"
 #include "refresh.h"
+#include "rolledday.h"
 #include "settings.h"
 #include "spi.h"
 
@@ -422,12 +423,19 @@ put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit)
 static void
 put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 {
+	const WhSlice *slice = wh_slice_covering(unit->tmpl->name, unit->tenant->name,
+											 unit->period.start);
 	WhMatviewPlan plan;
 	const char *kept_out = wh_unit_kept_out(unit);
 	Datum		values[8] = {0};
 	bool		nulls[8] = {0};
 
-	wh_matview_plan(unit->tmpl, unit->tenant, &unit->period, &unit->rules, &plan);
+	if (slice != NULL && slice->period.kind != unit->period.kind &&
+		OidIsValid(wh_slice_relid(slice)))
+		wh_rolledday_plan(unit->tmpl, unit->tenant, &unit->period, slice,
+						  &unit->rules, &plan);
+	else
+		wh_matview_plan(unit->tmpl, unit->tenant, &unit->period, &unit->rules, &plan);
 	if (kept_out != NULL)
 	{
 		plan.method = WH_CHOOSE;

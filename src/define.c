@@ -175,6 +175,7 @@ wh_drop_template(PG_FUNCTION_ARGS)
 	StringInfoData kept;
 	StringInfoData result;
 	WhTemplate *tmpl;
+	List	   *retired;
 	List	   *slices;
 	ListCell   *lc;
 	WhRole		caller;
@@ -212,18 +213,18 @@ wh_drop_template(PG_FUNCTION_ARGS)
 			wh_relation_drop(relid);
 	}
 
-	foreach(lc, wh_retired(name, NULL))
+	retired = wh_retired(name, NULL);
+	foreach(lc, retired)
 	{
-		WhRetired  *retired = (WhRetired *) lfirst(lc);
-		Oid			relid = wh_retired_relid(retired);
+		WhRetired  *one = (WhRetired *) lfirst(lc);
+		Oid			relid = wh_retired_relid(one);
 
-		append_name(&dropped, retired->relation_schema, retired->relation_name);
-		if (dry_run)
-			continue;
-		if (OidIsValid(relid))
+		append_name(&dropped, one->relation_schema, one->relation_name);
+		if (!dry_run && OidIsValid(relid))
 			wh_relation_drop(relid);
-		wh_retired_forget(retired);
 	}
+	if (!dry_run)
+		wh_retired_forget(retired);
 
 	if (!dry_run)
 	{

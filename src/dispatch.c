@@ -345,7 +345,6 @@ run_committed(const WhUnit *unit, WhRun *run)
 	begin(&caller);
 	wh_unit_start(unit, run);
 	end(&caller);
-	wh_unit_commits_start();
 	SPI_commit();
 
 	begin(&caller);

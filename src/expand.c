@@ -122,7 +122,7 @@ static PlannedStmt *
 plan_query(Query *query, const char *text, int options, ParamListInfo params)
 {
 	List	   *choices;
-	List	   *unfilled = NIL;
+	List	   *unfilled;
 	Query	   *original = NULL;
 	Note		note = {0};
 	PlannedStmt *plan;
@@ -131,8 +131,15 @@ plan_query(Query *query, const char *text, int options, ParamListInfo params)
 	if (!wh_expand_views || !wh_reads_slices(query))
 		return call_planner(query, text, options, params);
 
-	note.generation = wh_slicemap_generation();
-	choices = choose(query, params, &unfilled);
+	/* All tables of the query are to show one state of the ledger. */
+	do
+	{
+		AcceptInvalidationMessages();
+		note.generation = wh_slicemap_generation();
+		unfilled = NIL;
+		choices = choose(query, params, &unfilled);
+	} while (note.generation != wh_slicemap_generation());
+
 	foreach(lc, choices)
 		note_choice(&note, ((const Choice *) lfirst(lc))->pruned);
 
@@ -235,10 +242,7 @@ note_choice(Note *note, const WhPruned *pruned)
 static void
 replace(const Choice *choice)
 {
-	RangeTblEntry *rte = choice->target->rte;
-	Query	   *query = query_of_choice(choice);
-
-	wh_become_subquery(rte, query);
+	wh_become_subquery(choice->target->rte, query_of_choice(choice));
 }
 
 static Query *

@@ -617,8 +617,8 @@ drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers)
 
 		if (OidIsValid(wh_retired_relid(retired)))
 			wh_relation_drop(wh_retired_relid(retired));
-		wh_retired_forget(retired);
 	}
+	wh_retired_forget(leftovers->retired);
 	if (leftovers->with_schema)
 		wh_ddl(psprintf("DROP SCHEMA %s", quote_identifier(tenant->schema)));
 

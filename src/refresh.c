@@ -20,6 +20,7 @@
 #include "budget.h"
 #include "compare.h"
 #include "conn.h"
+#include "due.h"
 #include "lock.h"
 #include "matview.h"
 #include "refresh.h"
@@ -31,9 +32,6 @@
 /* More days than this in one call are a slip, or a job for several calls. */
 #define MAX_DAYS 3700
 
-/* Days after which a recheck that did not happen is given up. */
-#define RECHECK_WEEK 7
-
 /* The views of one template, and whether all of them are up to date. */
 typedef struct Showing
 {
@@ -43,15 +41,10 @@ typedef struct Showing
 
 static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
 					  const WhTenant *tenant, TimestampTz now);
-static List *rechecks_of(const WhTemplate *tmpl, const WhTenant *tenant,
-						 DateADT today, List *units);
-static bool is_recheck_due(const WhTemplate *tmpl, const WhTenant *tenant,
-						   DateADT day, int age);
-static List *old_versions_of(const WhTemplate *tmpl, const WhTenant *tenant,
-							 DateADT today, List *units);
+static List *add_due(List *units, const List *days, WhPurpose purpose,
+					 const WhTemplate *tmpl, const WhTenant *tenant,
+					 DateADT today);
 static bool has_unit(const List *units, DateADT day);
-static bool is_frozen(const WhTemplate *tmpl, const WhTenant *tenant,
-					  DateADT day);
 static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day);
 static void check_days(const WhRequest *request, TimestampTz now);
 static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
@@ -59,7 +52,6 @@ static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
 static int	compare_tenant_day(const ListCell *a, const ListCell *b);
 static const char *reason_to_skip(const WhUnit *unit);
 static void recheck_unit(WhRun *run, void *arg);
-static void commit_as(const char *mode);
 static void load_unit(WhRun *run, void *arg);
 static void load_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
 static bool load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
@@ -210,17 +202,6 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 }
 
 /*
- * Let the word that a unit begins not wait for the disk.  It gets there before
- * anyone misses it, and at the latest with the commit of the work; a server
- * that crashes at once has nothing to tell of that unit.
- */
-void
-wh_unit_commits_start(void)
-{
-	commit_as("off");
-}
-
-/*
  * Let the commit of a refill not wait for a standby: its AccessExclusiveLock
  * would last as long.  The standby gets the rows as soon as it can; should all
  * be lost before, the next refresh brings them again.
@@ -233,16 +214,7 @@ wh_unit_commits(const WhRun *run)
 		synchronous_commit <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
 		return;
 
-	commit_as("local");
-}
-
-/*
- * Set how this one transaction commits.
- */
-static void
-commit_as(const char *mode)
-{
-	(void) set_config_option("synchronous_commit", mode,
+	(void) set_config_option("synchronous_commit", "local",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
 							 true, 0, false);
 }
@@ -256,7 +228,7 @@ wh_unit_kept_out(const WhUnit *unit)
 	if (!unit->begun)
 		return psprintf("day %s has not begun in the time zone of tenant \"%s\"",
 						wh_date_text(unit->period.start), unit->tenant->name);
-	if (is_frozen(unit->tmpl, unit->tenant, unit->period.start))
+	if (wh_due_is_frozen(unit->tmpl, unit->tenant, unit->period.start))
 		return psprintf("day %s of template \"%s\" is frozen",
 						wh_date_text(unit->period.start), unit->tmpl->name);
 
@@ -361,9 +333,11 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 	}
 
 	if (request->recheck && look_back)
-		units = rechecks_of(tmpl, tenant, today, units);
+		units = add_due(units, wh_due_rechecks(tmpl, tenant, today), WH_RECHECK,
+						tmpl, tenant, today);
 	if (request->old_versions && look_back)
-		units = old_versions_of(tmpl, tenant, today, units);
+		units = add_due(units, wh_due_old_versions(tmpl, tenant), WH_LOAD,
+						tmpl, tenant, today);
 
 	foreach(lc, units)
 		((WhUnit *) lfirst(lc))->rules = request->rules;
@@ -372,74 +346,23 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 }
 
 /*
- * Add the closed days that are to be compared with the source once more, since
- * late data comes.  A day is due at each age of recheck_days, and for a week
- * after that, for jobs that did not run.
+ * Add days that nobody asked for, in their order.
  */
 static List *
-rechecks_of(const WhTemplate *tmpl, const WhTenant *tenant, DateADT today,
-			List *units)
+add_due(List *units, const List *days, WhPurpose purpose,
+		const WhTemplate *tmpl, const WhTenant *tenant, DateADT today)
 {
 	ListCell   *lc;
 
-	foreach(lc, tmpl->recheck_days)
+	foreach(lc, days)
 	{
-		int			age = lfirst_int(lc);
+		WhUnit	   *unit;
 
-		for (int late = 0; late < RECHECK_WEEK; late++)
-		{
-			DateADT		day = today - 1 - age - late;
-			WhUnit	   *unit;
-
-			if (has_unit(units, day) || !is_recheck_due(tmpl, tenant, day, age))
-				continue;
-			unit = make_unit(tmpl, tenant, day, today);
-			unit->purpose = WH_RECHECK;
-			units = lappend(units, unit);
-		}
-	}
-
-	return units;
-}
-
-/*
- * Has the day, which is stored, not been read or compared since it reached
- * that age?  Days of a roll-up have no clock of their own: the log knows.
- */
-static bool
-is_recheck_due(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day, int age)
-{
-	const WhSlice *slice = wh_slice_covering(tmpl->name, tenant->name, day);
-	WhPeriod	last_day = wh_period_day(day + age);
-	TimestampTz since = wh_period_span(&last_day, tenant->time_zone).end;
-
-	if (slice == NULL || !wh_slice_is_populated(slice) ||
-		(slice->period.kind == WH_DAY && slice->as_of >= since) ||
-		(slice->period.kind != WH_DAY &&
-		 (tmpl->time_column == NULL || list_member_int(slice->missing, day))))
-		return false;
-
-	return !is_frozen(tmpl, tenant, day) &&
-		!wh_run_rechecked(tmpl->name, tenant->name, day, since);
-}
-
-/*
- * Add the days that an older version of the template made, newest first.
- */
-static List *
-old_versions_of(const WhTemplate *tmpl, const WhTenant *tenant, DateADT today,
-				List *units)
-{
-	List	   *slices = wh_slices(tmpl->name, tenant->name);
-
-	for (int i = list_length(slices) - 1; i >= 0; i--)
-	{
-		const WhSlice *slice = (const WhSlice *) list_nth(slices, i);
-
-		if (slice->period.kind == WH_DAY && slice->template_version != tmpl->version &&
-			!has_unit(units, slice->period.start) &&
-			!is_frozen(tmpl, tenant, slice->period.start))
-			units = lappend(units, make_unit(tmpl, tenant, slice->period.start, today));
+		if (has_unit(units, lfirst_int(lc)))
+			continue;
+		unit = make_unit(tmpl, tenant, lfirst_int(lc), today);
+		unit->purpose = purpose;
+		units = lappend(units, unit);
 	}
 
 	return units;
@@ -457,28 +380,6 @@ has_unit(const List *units, DateADT day)
 	}
 
 	return false;
-}
-
-/*
- * Is the day closed, stored, and never to be fetched again?
- */
-static bool
-is_frozen(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
-{
-	const WhSlice *slice;
-	WhPeriod	period = wh_period_day(day);
-
-	if (!tmpl->frozen)
-		return false;
-	slice = wh_slice_covering(tmpl->name, tenant->name, day);
-
-	if (slice == NULL || strcmp(slice->state, "empty") == 0 ||
-		!wh_slice_is_populated(slice))
-		return false;
-	if (slice->period.kind != WH_DAY)
-		return !list_member_int(slice->missing, day);
-
-	return slice->as_of >= wh_period_span(&period, tenant->time_zone).end;
 }
 
 /*

@@ -109,11 +109,9 @@ extern void wh_unit_start(const WhUnit *unit, WhRun *run);
 extern void wh_unit_work(const WhUnit *unit, WhRun *run);
 
 /*
- * Prepare the commit that follows wh_unit_start(), or a unit's work, at once,
- * in a transaction that is the unit's own.  Caller: no longer switched to
- * another role.
+ * Prepare the commit that follows a unit's work at once, in a transaction that
+ * is the unit's own.  Caller: no longer switched to another role.
  */
-extern void wh_unit_commits_start(void);
 extern void wh_unit_commits(const WhRun *run);
 
 /*

@@ -81,16 +81,33 @@ wh_retired_put(const char *template_name, const char *tenant, List *schemas,
 }
 
 void
-wh_retired_forget(const WhRetired *retired)
+wh_retired_forget(List *retired)
 {
+	List	   *schemas = NIL;
+	List	   *names = NIL;
 	WhArg		args[2];
+	ListCell   *lc;
 
-	args[0] = wh_name(retired->relation_schema);
-	args[1] = wh_name(retired->relation_name);
+	if (retired == NIL)
+		return;
 
-	(void) wh_ledger("DELETE FROM _wh.retired_relations"
-					 " WHERE relation_schema OPERATOR(pg_catalog.=) $1"
-					 " AND relation_name OPERATOR(pg_catalog.=) $2",
+	foreach(lc, retired)
+	{
+		const WhRetired *one = (const WhRetired *) lfirst(lc);
+
+		schemas = lappend(schemas, one->relation_schema);
+		names = lappend(names, one->relation_name);
+	}
+	args[0] = wh_text_array(schemas);
+	args[1] = wh_text_array(names);
+
+	(void) wh_ledger("DELETE FROM _wh.retired_relations AS r"
+					 " USING ROWS FROM (pg_catalog.unnest($1),"
+					 " pg_catalog.unnest($2)) AS g (relation_schema, relation_name)"
+					 " WHERE r.relation_schema OPERATOR(pg_catalog.=)"
+					 " g.relation_schema::pg_catalog.name"
+					 " AND r.relation_name OPERATOR(pg_catalog.=)"
+					 " g.relation_name::pg_catalog.name",
 					 args, lengthof(args));
 }
 

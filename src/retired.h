@@ -22,8 +22,8 @@ extern List *wh_retired(const char *template_name, const char *tenant);
 extern void wh_retired_put(const char *template_name, const char *tenant,
 						   List *schemas, List *names);
 
-/* Strike one out. */
-extern void wh_retired_forget(const WhRetired *retired);
+/* Strike some out (of WhRetired *). */
+extern void wh_retired_forget(List *retired);
 
 /* Find the relation; InvalidOid when it is gone. */
 extern Oid	wh_retired_relid(const WhRetired *retired);

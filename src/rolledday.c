@@ -117,6 +117,40 @@ wh_rolledday_load(const WhTemplate *tmpl, const WhTenant *tenant,
 }
 
 /*
+ * Foretell a refresh; see rolledday.h.
+ */
+void
+wh_rolledday_plan(const WhTemplate *tmpl, const WhTenant *tenant,
+				  const WhPeriod *day, const WhSlice *table,
+				  const WhLoadRules *rules, WhMatviewPlan *plan)
+{
+	Work		work = {.tmpl = tmpl,.tenant = tenant,.day = day,.table = table};
+	WhSpan		span = wh_period_span(day, tenant->time_zone);
+
+	memset(plan, 0, sizeof(WhMatviewPlan));
+	work.relid = wh_slice_relid(table);
+	plan->relation = quote_qualified_identifier(table->relation_schema,
+												table->relation_name);
+	plan->locks = "none";
+	if (rules->method != WH_CHOOSE && rules->method != WH_DELTA)
+		plan->reason = "fails: a rolled-up day is changed inside its table";
+	else if (!wh_range_of(tmpl->columns, tmpl->time_column, day, &span, &work.range))
+		plan->reason = "fails: the template has no time_column";
+	else if (fits_in_place(&work))
+	{
+		plan->method = WH_DELTA;
+		plan->locks = "RowExclusiveLock";
+		plan->reason = "rolled up, so inside its table";
+	}
+	else
+	{
+		plan->method = WH_REFILL;
+		plan->locks = "RowExclusiveLock; AccessExclusiveLock by try as the last act";
+		plan->reason = "rolled up: a new table with that day takes the old one's place";
+	}
+}
+
+/*
  * See that the table has of that day what the source had.
  */
 static void
@@ -237,11 +271,11 @@ static bool
 fits_in_place(const Work *work)
 {
 	const char *bounds_of = work->table->bounds_of;
-	Relation	rel = relation_open(work->relid, NoLock);
+	Relation	rel = relation_open(work->relid, AccessShareLock);
 	bool		fits = rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
 	wh_columns_same(RelationGetDescr(rel), work->tmpl->columns);
 
-	relation_close(rel, NoLock);
+	relation_close(rel, AccessShareLock);
 
 	return fits &&
 		(bounds_of == NULL ||

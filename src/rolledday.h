@@ -20,4 +20,9 @@ extern void wh_rolledday_load(const WhTemplate *tmpl, const WhTenant *tenant,
 							  const WhLoadRules *rules, int64 run_id,
 							  WhMatviewResult *result);
 
+/* Foretell that, as wh_matview_plan() does. */
+extern void wh_rolledday_plan(const WhTemplate *tmpl, const WhTenant *tenant,
+							  const WhPeriod *day, const WhSlice *table,
+							  const WhLoadRules *rules, WhMatviewPlan *plan);
+
 #endif							/* WH_ROLLEDDAY_H */

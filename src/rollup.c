@@ -43,18 +43,21 @@
 /* Locks of the new table: itself, toast table and index, type, time index. */
 #define LOCKS_PER_TABLE 5
 
-/* Relations dropped in one transaction. */
-#define DROPS_PER_STEP 16
+/* Relations dropped in one transaction: at most so many, and no more than this
+ * part of the server's locks. */
+#define MOST_DROPS 64
+#define LOCKS_PART 32
 
 /* How many missing days an error names. */
 #define DAYS_SHOWN 10
 
-/* One relation to drop. */
+/* Relations to drop, and those that were. */
 typedef struct Drop
 {
-	const WhRetired *retired;
-	bool		wait;
-	bool		gone;
+	List	   *batch;			/* of WhRetired * */
+	bool		wait;			/* for whoever reads them */
+	MemoryContext context;		/* of "gone" */
+	List	   *gone;
 } Drop;
 
 static void check_template(const WhTemplate *tmpl);
@@ -75,6 +78,8 @@ static Oid	tenant_view(const WhRollup *rollup);
 static WhSpan span_of(const WhRollup *rollup);
 static void publish(WhRollup *rollup, const WhCombined *what,
 					const WhContent *content, int64 run_id);
+static int	drops_per_step(void);
+static List *drop_batch(List *batch, bool wait);
 static void drop(WhRun *run, void *arg);
 
 /*
@@ -215,43 +220,33 @@ wh_tidy_begin(WhTidy *tidy, const char *template_name, const char *tenant,
 }
 
 /*
- * Drop a few relations; see rollup.h.  Each is tried once without waiting; at
- * the end those that were being read are waited for, until the first of them
- * is still read after lock_deadline.
+ * Drop a few relations; see rollup.h.  They are tried without waiting; at the
+ * end those that were being read are waited for, one by one, until the first
+ * of them is still read after lock_deadline.
  */
 bool
 wh_tidy_step(WhTidy *tidy)
 {
 	bool		again = tidy->next == list_length(tidy->retired);
+	List	   *batch = NIL;
+	List	   *gone;
 
 	if (tidy->retired == NIL || (again && !tidy->may_wait) ||
 		!wh_slice_try_lock(tidy->template_name, tidy->tenant))
 		return false;
-	if (again)
-		tidy->next = 0;
 
-	for (int n = 0; n < DROPS_PER_STEP && tidy->next < list_length(tidy->retired); n++)
-	{
-		Drop		work = {(const WhRetired *) list_nth(tidy->retired, tidy->next), false, false};
-		WhRun		run = {0};
-
-		work.wait = again;
-		wh_run_contained(&run, drop, &work);
-		if (run.error != NULL && !again)
-			wh_run_warn(&run);
-		if (work.gone)
-			tidy->retired = list_delete_nth_cell(tidy->retired, tidy->next);
-		else if (again)
-		{
-			tidy->may_wait = false;
-			tidy->next = list_length(tidy->retired);
-			return false;
-		}
-		else
-			tidy->next++;
-	}
 	if (again)
-		tidy->next = list_length(tidy->retired);
+		batch = list_make1(linitial(tidy->retired));
+	for (int i = tidy->next; !again && list_length(batch) < drops_per_step() &&
+		 i < list_length(tidy->retired); i++)
+		batch = lappend(batch, list_nth(tidy->retired, i));
+
+	gone = drop_batch(batch, again);
+	tidy->retired = list_difference_ptr(tidy->retired, gone);
+	if (again && gone == NIL)
+		tidy->may_wait = false;
+	tidy->next = again ? list_length(tidy->retired) :
+		tidy->next + list_length(batch) - list_length(gone);
 
 	return tidy->retired != NIL;
 }
@@ -414,20 +409,23 @@ unit_text(const WhRollup *rollup)
 static void
 check_budget(const WhRollup *rollup)
 {
+	char	   *first;
+
 	if (wh_locks_fit(rollup->locks))
 		return;
 
+	first = wh_date_text(rollup->first);
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%d relations do not fit into one transaction",
 					list_length(rollup->sources)),
 			 errdetail("%s It needs about %d locks, and the lock table has room for " INT64_FORMAT " in all.",
 					   unit_text(rollup), rollup->locks, wh_lock_capacity()),
-			 errhint("Set max_locks_per_transaction = " INT64_FORMAT " and restart the server, or roll up each month first: SELECT _wh.create_combined_table_from_template_by_month(%s, %s, '%s');",
+			 errhint("Set max_locks_per_transaction = " INT64_FORMAT " and restart the server, or roll up each month first: SELECT _wh.create_combined_table_from_template_by_month(%s, %s, '%.7s-01');",
 					 wh_locks_setting(rollup->locks),
 					 quote_literal_cstr(rollup->tmpl->name),
 					 quote_literal_cstr(rollup->tenant->name),
-					 wh_date_text(rollup->period.start))));
+					 first)));
 }
 
 /*
@@ -646,27 +644,83 @@ publish(WhRollup *rollup, const WhCombined *what, const WhContent *content,
 }
 
 /*
- * Drop one relation, if nobody reads it.
+ * Say how many relations a step may drop, each with some locks.
  */
+static int
+drops_per_step(void)
+{
+	return (int) Max(Min(wh_lock_capacity() / LOCKS_PART, MOST_DROPS), 1);
+}
+
+/*
+ * Drop those of a batch that nobody reads, or, waiting, its only one; return
+ * them.  One that cannot be dropped, since people have built on it, does not
+ * keep the others.
+ */
+static List *
+drop_batch(List *batch, bool wait)
+{
+	Drop		work = {batch, wait, CurrentMemoryContext, NIL};
+	List	   *gone = NIL;
+	WhRun		run = {0};
+	ListCell   *lc;
+
+	wh_run_contained(&run, drop, &work);
+	if (run.error == NULL)
+		return work.gone;
+
+	if (list_length(batch) == 1)
+	{
+		if (!wait)
+			wh_run_warn(&run);
+		return NIL;
+	}
+	foreach(lc, batch)
+		gone = list_concat(gone, drop_batch(list_make1(lfirst(lc)), wait));
+
+	return gone;
+}
+
 static void
 drop(WhRun *run, void *arg)
 {
 	Drop	   *work = (Drop *) arg;
-	const WhRetired *retired = work->retired;
-	Oid			relid = wh_retired_relid(retired);
-	char	   *what = psprintf("relation \"%s.%s\"", retired->relation_schema,
-								retired->relation_name);
+	StringInfoData matviews;
+	StringInfoData tables;
+	ListCell   *lc;
 
-	if (OidIsValid(relid))
+	initStringInfo(&matviews);
+	initStringInfo(&tables);
+	foreach(lc, work->batch)
 	{
-		if (work->wait)
-			(void) wh_lock_relation(relid, what);
-		else if (!wh_lock_relation_try(relid))
-			return;
-		if (wh_retired_relid(retired) != relid)
-			return;
-		wh_relation_drop(relid);
+		WhRetired  *retired = (WhRetired *) lfirst(lc);
+		Oid			relid = wh_retired_relid(retired);
+		MemoryContext context;
+
+		if (OidIsValid(relid))
+		{
+			StringInfo	names = get_rel_relkind(relid) == RELKIND_MATVIEW ? &matviews : &tables;
+
+			if (work->wait)
+				(void) wh_lock_relation(relid, psprintf("relation \"%s.%s\"",
+														retired->relation_schema,
+														retired->relation_name));
+			else if (!wh_lock_relation_try(relid))
+				continue;
+			if (wh_retired_relid(retired) != relid)
+				continue;
+			appendStringInfo(names, "%s%s", names->len > 0 ? ", " : "",
+							 quote_qualified_identifier(retired->relation_schema,
+														retired->relation_name));
+		}
+		context = MemoryContextSwitchTo(work->context);
+		work->gone = lappend(work->gone, retired);
+		MemoryContextSwitchTo(context);
 	}
-	wh_retired_forget(retired);
-	work->gone = true;
+
+	if (matviews.len > 0)
+		wh_ddl(psprintf("DROP MATERIALIZED VIEW %s RESTRICT", matviews.data));
+	if (tables.len > 0)
+		wh_ddl(psprintf("DROP TABLE %s RESTRICT", tables.data));
+	wh_retired_forget(work->gone);
 }

@@ -27,6 +27,9 @@
 #include "role.h"
 #include "spi.h"
 
+/* Rows of a stream that are in memory at a time. */
+#define STREAM_BATCH 1000
+
 /* A statement that is planned once in a session. */
 typedef struct Prepared
 {
@@ -142,6 +145,37 @@ wh_spi(int expected, const char *sql, const WhArg *args, int nargs)
 		elog(ERROR, "SPI returned %s for: %s", SPI_result_code_string(code), sql);
 
 	return SPI_processed;
+}
+
+/*
+ * Run one query through a cursor; see spi.h.
+ */
+uint64
+wh_spi_stream(const char *sql, WhOnTuple on_tuple, void *arg)
+{
+	uint64		rows = 0;
+	SPIPlanPtr	plan;
+	Portal		portal;
+
+	SPI_connect();
+	plan = SPI_prepare(sql, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI returned %s for: %s", SPI_result_code_string(SPI_result), sql);
+	portal = SPI_cursor_open(NULL, plan, NULL, NULL, false);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, STREAM_BATCH);
+		if (SPI_processed == 0)
+			break;
+		for (uint64 row = 0; row < SPI_processed; row++)
+			on_tuple(arg, SPI_tuptable->vals[row], SPI_tuptable->tupdesc);
+		rows += SPI_processed;
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	SPI_finish();
+
+	return rows;
 }
 
 /*

@@ -44,6 +44,13 @@ extern WhArg wh_null(Oid typid);
 extern uint64 wh_spi(int expected, const char *sql, const WhArg *args, int nargs);
 
 /*
+ * Run one query as the current user and hand over its rows as they come, in
+ * batches that are freed; connects to SPI by itself.  Returns how many.
+ */
+typedef void (*WhOnTuple) (void *arg, HeapTuple tuple, TupleDesc desc);
+extern uint64 wh_spi_stream(const char *sql, WhOnTuple on_tuple, void *arg);
+
+/*
  * Read a column of a result row.  The copy is made in CurrentMemoryContext:
  * after SPI_connect() switch to the caller's context first.  Columns count
  * from 1.

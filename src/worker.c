@@ -272,7 +272,6 @@ announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
 	unit->tenant = wh_tenant(claim->tenant_name);
 	wh_unit_start(unit, run);
 	wh_role_leave(&caller);
-	wh_unit_commits_start();
 	commit();
 }
 

@@ -11,6 +11,7 @@ import os
 import platform
 import random
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -204,7 +205,8 @@ def unrelated(results):
             begun = time.perf_counter()
             execute(session, sql)
             seconds[label].append(time.perf_counter() - begun)
-    results["unrelated"] = {label: median(known) for label, known in seconds.items()}
+    # Whatever else the machine does only makes a run slower.
+    results["unrelated"] = {label: statistics.quantiles(known, n=4)[0] for label, known in seconds.items()}
 
 
 def new_slice(results):
@@ -286,7 +288,7 @@ def judge(results):
                    [number("new", results["new_slice"]["ratio"])], [100])
     targets.at_most("locks on a view that it takes", "0", [results["new_slice"]["view_locks"]], [0], "", 0)
     targets.at_most("a kept plan with a stable bound: its guard", "<= 0.1 ms", [results["guard_ms"]], [0.1], " ms", 3)
-    targets.at_most(f"a query on unrelated tables, library loaded against not, {UNRELATED_RUNS:,} runs each", "no difference (<= 1.02)",
+    targets.at_most(f"a query on unrelated tables, library loaded against not, lower quartiles of {UNRELATED_RUNS:,} runs each", "no difference (<= 1.02)",
                     [loaded["loaded"] / loaded["plain"]], [1.02], "", 3)
     targets.at_most("one query over all 3,650 slices, expand against union", "<= 1",
                     [against(results, "public view, all", (3650, "expand"), (3650, "union"))], [1])

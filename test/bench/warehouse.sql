@@ -48,7 +48,8 @@ CREATE SERVER far_100 FOREIGN DATA WRAPPER postgres_fdw
 CREATE SERVER far_10000 FOREIGN DATA WRAPPER postgres_fdw
     OPTIONS (host '127.0.0.1', port :'far_port', dbname 't1', sslmode 'disable', fetch_size '10000');
 SELECT format('CREATE USER MAPPING FOR postgres SERVER %I OPTIONS (user ''reader'')', srvname)
-FROM pg_foreign_server ORDER BY 1 \gexec
+FROM pg_foreign_server WHERE srvname ~ '_100' ORDER BY 1 \gexec
 SELECT format('CREATE FOREIGN TABLE rival.%s_%s (%s) SERVER %1$s OPTIONS (schema_name ''public'', table_name ''src_%2$s'')',
               srvname, size, :'columns')
-FROM pg_foreign_server, (VALUES ('big'), ('ten'), ('none')) AS s (size) ORDER BY 1 \gexec
+FROM pg_foreign_server, (VALUES ('big'), ('ten'), ('none')) AS s (size)
+WHERE srvname ~ '_100' ORDER BY 1 \gexec

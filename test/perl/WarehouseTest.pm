@@ -27,13 +27,13 @@ sub make_ca
 	my @quiet = ('-batch');
 
 	system_or_bail('openssl', 'req', @quiet, '-x509', '-newkey', 'rsa:2048', '-nodes',
-		'-days', '2', '-subj', '/CN=pg_warehouse test CA',
+		'-days', '1000', '-subj', '/CN=pg_warehouse test CA',
 		'-keyout', "$dir/ca.key", '-out', "$dir/ca.crt");
 	system_or_bail('openssl', 'req', @quiet, '-newkey', 'rsa:2048', '-nodes',
 		'-subj', '/CN=localhost',
 		'-keyout', "$dir/server.key", '-out', "$dir/server.csr");
 	append_to_file("$dir/ext", "subjectAltName=DNS:localhost\n");
-	system_or_bail('openssl', 'x509', '-req', '-in', "$dir/server.csr", '-days', '2',
+	system_or_bail('openssl', 'x509', '-req', '-in', "$dir/server.csr", '-days', '1000',
 		'-CA', "$dir/ca.crt", '-CAkey', "$dir/ca.key", '-CAcreateserial',
 		'-extfile', "$dir/ext", '-out', "$dir/server.crt");
 	chmod 0600, "$dir/server.key";

@@ -57,8 +57,8 @@ my @changes = (
 	sub { "CREATE TEMP TABLE shuffled AS SELECT * FROM foodlogs ORDER BY random(); TRUNCATE foodlogs; INSERT INTO foodlogs TABLE shuffled; DROP TABLE shuffled" });
 
 my $day = q{'foodlogstats', 'tenant_a', '2024-01-01', '2024-01-01'};
-my $refresh = "SELECT status FROM _wh.wh_refresh($day)";
-my $forced = "SELECT status FROM _wh.wh_refresh($day, method => '%s')";
+my $refresh = "SELECT status FROM _wh.wh_refresh($day, accept_shrink => true)";
+my $forced = "SELECT status FROM _wh.wh_refresh($day, method => '%s', accept_shrink => true)";
 my @methods = (
 	$refresh,
 	"CALL _wh.run_refresh($day)",

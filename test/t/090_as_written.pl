@@ -85,11 +85,18 @@ like($out, qr/^pg_warehouse:refresh:foodlogstats:tenant_a\|10 \*\/4 \* \* \*\|CA
 # A year later: each day of 2024 is there, and the document combines them.
 $_->stop foreach $tenants, $warehouse;
 $ENV{FAKETIME} = '@2025-02-15 02:00:00';
+unlink "$dir/ext";
+make_ca($dir);
 $_->start foreach $tenants, $warehouse;
 $tenants->safe_psql('tenant_a', q{
 INSERT INTO phood_foodlogs SELECT i, timestamptz '2024-01-01 00:00+00' + i * interval '2 hours', 'store ' || i % 3, i * 1.25
 FROM generate_series(12 * 32, 12 * 366 - 1) AS i});
-$warehouse->safe_psql('postgres', q{CALL _wh.run_refresh('foodlogstats', 'tenant_a', '2024-01-02', '2024-12-31')});
+
+# The fake clock ends a connection now and then: a job runs again, too.
+foreach (1 .. 5)
+{
+	last if $warehouse->psql('postgres', q{CALL _wh.run_refresh('foodlogstats', 'tenant_a', '2024-01-02', '2024-12-31')}) == 0;
+}
 ($status, $out, $err) = run_file('as_written_yearly.sql');
 is($status, 0, 'as_written_yearly.sql runs to its end') or diag($err);
 like($out, qr/"rows": 4392, "year": 2024.*"status": "rolled_up".*"days_found": 366/, 'the year is one table');

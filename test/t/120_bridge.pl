@@ -156,11 +156,20 @@ $source->safe_psql('postgres', 'CREATE OR REPLACE VIEW odk_sync.slow AS SELECT 1
 sql("SET ROLE whadmin; CALL _wh.refresh_schema('analytics');
 CREATE UNIQUE INDEX ON analytics.slow_mv (id)");
 $source->safe_psql('postgres', 'CREATE OR REPLACE VIEW odk_sync.slow AS SELECT 1 + length(pg_sleep(60)::text) AS id, NULL::text AS what');
+
+# Without a worker, too, readers do not wait while the network is at it.
+my $here = $warehouse->background_psql('postgres', on_error_stop => 0);
+$here->query_until(qr/begun/, "\\echo begun\nCALL _wh.refresh_schema('analytics');\n");
+poll($source, q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'FETCH%' AND wait_event = 'PgSleep'}, 'the source is slow');
+is(sql("SET statement_timeout = '5s'; SELECT count(*) FROM analytics.slow_mv"), '1', 'readers of the view do not wait');
+sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL _wh.refresh_schema%' AND pid <> pg_backend_pid()");
+$here->quit;
+
 my $worker = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_warehouse worker'";
 my $leader = $warehouse->background_psql('postgres', on_error_stop => 0);
 $leader->query_until(qr/begun/, "\\echo begun\nCALL _wh.refresh_schema('analytics', true);\n");
-my $at_work = "SELECT count(*) = 1 FROM _wh.extract_runs WHERE table_name = 'analytics.slow_mv' AND status = 'extracting'"
-  . " AND EXISTS ($worker)";
+my $at_work = "SELECT count(*) = 1 FROM pg_locks AS l JOIN ($worker) AS w USING (pid)"
+  . " WHERE l.relation = 'analytics.slow_mv'::regclass AND l.mode = 'ExclusiveLock'";
 poll($warehouse, $at_work, 'a worker refreshes concurrently');
 is(sql("SELECT usename FROM pg_stat_activity WHERE backend_type = 'pg_warehouse worker'"), 'whadmin', 'as the owner');
 sql('SELECT count(*) FROM analytics.slow_mv');

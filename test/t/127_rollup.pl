@@ -66,7 +66,7 @@ CREATE EVENT TRIGGER stop_drop ON sql_drop EXECUTE FUNCTION stop()});
 my $month = 0;
 foreach my $stop (
 	[ 'CREATE TABLE', 1 ], [ 'CREATE INDEX', 1 ], [ 'CREATE INDEX', 2 ], [ 'CREATE INDEX', 3 ], [ 'GRANT', 1 ],
-	[ 'COMMENT', 1 ], [ 'DROP MATERIALIZED VIEW', 1 ], [ 'DROP MATERIALIZED VIEW', 2 ], [ 'DROP MATERIALIZED VIEW', 3 ],
+	[ 'COMMENT', 1 ], [ 'DROP MATERIALIZED VIEW', 1 ], [ 'DROP MATERIALIZED VIEW', 2 ],
 	[ 'GRANT', 1, 'alone' ], [ 'DROP MATERIALIZED VIEW', 2, 'alone' ])
 {
 	my ($tag, $nth, $alone) = @$stop;
@@ -129,7 +129,7 @@ $node->safe_psql('postgres', qq{SELECT count(*) FROM _wh.wh_refresh('few', 'tena
   for [ '2001-09-01', '2001-09-30' ], [ '2001-10-01', '2001-10-31' ], [ '2001-11-01', '2001-11-30' ], [ '2001-12-01', '2001-12-31' ];
 my $year = q{SELECT r ->> 'status', r -> 'error' ->> 'sqlstate', r -> 'error' ->> 'hint' FROM _wh.create_combined_table_from_template_by_year('few', 'tenant_a', 2001) AS r};
 my $refused = $node->safe_psql('postgres', $year);
-like($refused, qr/^failed\|54000\|Set max_locks_per_transaction = \d+ and restart the server, or roll up each month first: SELECT _wh\.create_combined_table_from_template_by_month/,
+like($refused, qr/^failed\|54000\|Set max_locks_per_transaction = \d+ and restart the server, or roll up each month first: SELECT _wh\.create_combined_table_from_template_by_month\('few', 'tenant_a', '2001-09-01'\)/,
 	'a year of days is too much');
 my ($status, undef, $error) = $node->psql('postgres', q{SET pg_warehouse.max_workers = 0;
 SELECT _wh.create_combined_table_from_template_by_month('few', 'tenant_a', '2001-09-01')});

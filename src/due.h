@@ -1,0 +1,30 @@
+/*
+ * due.h
+ *		Which days are due without being asked for, and which never are.
+ */
+#ifndef WH_DUE_H
+#define WH_DUE_H
+
+#include "nodes/pg_list.h"
+#include "template.h"
+#include "tenant.h"
+
+/*
+ * List the closed days (of DateADT) that are to be compared with the source
+ * once more, since late data comes.  A day is due at each age of recheck_days,
+ * and for a week after that, for jobs that did not run.
+ */
+extern List *wh_due_rechecks(const WhTemplate *tmpl, const WhTenant *tenant,
+							 DateADT today);
+
+/*
+ * List the days (of DateADT) that an older version of the template made,
+ * newest first.
+ */
+extern List *wh_due_old_versions(const WhTemplate *tmpl, const WhTenant *tenant);
+
+/* Is the day closed, stored, and by its template never to be fetched again? */
+extern bool wh_due_is_frozen(const WhTemplate *tmpl, const WhTenant *tenant,
+							 DateADT day);
+
+#endif							/* WH_DUE_H */
