@@ -1,6 +1,6 @@
 -- What a later version builds answers by its name.
 \set VERBOSITY default
-SELECT _wh.wh_health();
+SELECT * FROM _wh.detach_all();
 \echo :SQLSTATE
 CALL _wh.run_maintenance();
 \echo :SQLSTATE

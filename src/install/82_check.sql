@@ -166,13 +166,8 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
         UNION ALL
         SELECT 'run', pg_catalog.format('run %s', r.run_id),
                pg_catalog.format('lost: it says %s and its backend is gone', r.status)
-        FROM _wh.extract_runs AS r
-        WHERE r.status IN ('extracting', 'uploaded')
-          AND r.kind OPERATOR(pg_catalog.<>) 'sync'
-          AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a
-                          WHERE a.pid OPERATOR(pg_catalog.=) r.backend_pid
-                            AND a.state OPERATOR(pg_catalog.=) 'active'
-                            AND a.query_start OPERATOR(pg_catalog.<=) r.run_started_at)
+        FROM _wh.v_open_runs AS r
+        WHERE r.lost AND r.kind OPERATOR(pg_catalog.<>) 'sync'
 
         UNION ALL
         SELECT c.invariant, c.subject, c.problem

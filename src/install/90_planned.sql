@@ -30,25 +30,6 @@ CREATE FUNCTION _wh.reset_breaker(tenant text) RETURNS void
 COMMENT ON FUNCTION _wh.reset_breaker(text) IS
     'Close a tenant''s breaker (not built yet)';
 
-CREATE FUNCTION _wh.wh_health() RETURNS jsonb
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_health() IS
-    'ok, degraded or failing, for probes (not built yet)';
-
-
-CREATE FUNCTION _wh.wh_metrics() RETURNS text
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_metrics() IS
-    'OpenMetrics text (not built yet)';
-
-CREATE FUNCTION _wh.wh_report_html(from_date date DEFAULT NULL, to_date date DEFAULT NULL) RETURNS text
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_report_html(date, date) IS
-    'One self-contained page: coverage, freshness, failures (not built yet)';
-
 CREATE FUNCTION _wh.verify_gates(template text, tenant text DEFAULT NULL) RETURNS TABLE (tenant_name text, phase text, gate text, ok boolean, detail text)
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_planned';
