@@ -2,8 +2,6 @@
 \set VERBOSITY default
 SELECT _wh.wh_health();
 \echo :SQLSTATE
-CALL _wh.run_maintenance();
-\echo :SQLSTATE
 SELECT _wh.replay(1);
 \echo :SQLSTATE
 

@@ -266,9 +266,9 @@ grant_monitor(const char *monitor)
 	ddl("GRANT USAGE ON SCHEMA _wh TO %s", role);
 	ddl("GRANT SELECT ON _wh.extract_runs, _wh.slices, _wh.v_table_freshness,"
 		" _wh.v_recent_failures, _wh.v_coverage, _wh.v_storage, _wh.v_progress,"
-		" _wh.sync_status, _wh.sync_history TO %s", role);
+		" _wh.sync_status, _wh.sync_history, _wh.v_jobs TO %s", role);
 	ddl("GRANT EXECUTE ON FUNCTION _wh.wh_status(), _wh.current_date_utc(),"
-		" _wh.wh_statistics(interval) TO %s", role);
+		" _wh.wh_statistics(interval), _wh.job_states() TO %s", role);
 }
 
 /*
