@@ -2,8 +2,6 @@
 \set VERBOSITY default
 SELECT * FROM _wh.detach_all();
 \echo :SQLSTATE
-CALL _wh.run_maintenance();
-\echo :SQLSTATE
 SELECT _wh.replay(1);
 \echo :SQLSTATE
 

@@ -96,7 +96,7 @@ SELECT pg_catalog.pg_extension_config_dump('_wh.published_views', '');
 CREATE TABLE _wh.extract_runs (
     run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL DEFAULT 'refresh'
-        CHECK (kind IN ('refresh', 'rollup', 'reconcile', 'replay', 'bridge', 'sync')),
+        CHECK (kind IN ('refresh', 'rollup', 'reconcile', 'replay', 'bridge', 'sync', 'maintenance')),
     template_name text,
     tenant_name text,
     table_name text,

@@ -1,10 +1,5 @@
 -- Declared by the agreed surface, built later: each call answers 0A000.
 
-CREATE PROCEDURE _wh.run_maintenance()
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON PROCEDURE _wh.run_maintenance() IS
-    'What a daily job calls: roll-ups, recheck days, retention, checks (not built yet)';
 
 CREATE FUNCTION _wh.replay(run_id bigint) RETURNS jsonb
     LANGUAGE c
@@ -35,12 +30,6 @@ CREATE FUNCTION _wh.verify_gates(template text, tenant text DEFAULT NULL) RETURN
     AS 'MODULE_PATHNAME', 'wh_planned';
 COMMENT ON FUNCTION _wh.verify_gates(text, text) IS
     'Pre-deploy, first-run and steady-state checks of a template (not built yet)';
-
-CREATE FUNCTION _wh.wh_crontab() RETURNS SETOF text
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.wh_crontab() IS
-    'The schedule as crontab lines (not built yet)';
 
 CREATE FUNCTION _wh.detach_all() RETURNS SETOF text
     LANGUAGE c
