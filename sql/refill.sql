@@ -62,7 +62,9 @@ SELECT obj_description(:'slice'::regclass, 'pg_class') AS comment, col_descripti
        (SELECT indisclustered FROM pg_index WHERE indexrelid = 'tenant_a.refill_2024_06_01_btree'::regclass) AS clustered;
 SELECT count(*) FROM tenant_a.refill_user;
 SELECT count(*) FROM (TABLE statistics_before EXCEPT SELECT attname, n_distinct, null_frac FROM pg_stats WHERE tablename = 'refill_2024_06_01') AS lost;
-SELECT relallvisible = (SELECT count(DISTINCT (ctid::text::point)[0]) FROM :slice) AS all_visible, reltuples FROM pg_class WHERE oid = :'slice'::regclass;
+SELECT relallvisible = relpages AS all_visible, reltuples,
+       relpages = (SELECT count(DISTINCT (ctid::text::point)[0]) FROM :slice) AS no_page_is_empty
+FROM pg_class WHERE oid = :'slice'::regclass;
 SELECT count(*) FROM pg_class WHERE relname LIKE 'refill%.%' OR relname LIKE 'pg_temp%';
 
 -- Sound, and every index finds what it should.

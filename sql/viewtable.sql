@@ -21,9 +21,12 @@ SELECT to_regclass('_wh_union."ux ""é"""');
 SELECT _wh.update_tenant_union_view_by_template('ux "é"', 'tenant_a');
 \d _wh_union."ux ""é"""
 SELECT relowner::regrole, relacl, obj_description(oid, 'pg_class') FROM pg_class WHERE relnamespace = '_wh_union'::regnamespace AND relname LIKE 'ux%';
-\d+ tenant_a."ux ""é"""
+\d tenant_a."ux ""é"""
+-- Before 16 a view's text names the table with each column.
+SELECT replace(pg_get_viewdef('tenant_a."ux ""é"""'::regclass), '"ux ""é""".', '') AS definition;
 SELECT _wh.update_public_view_by_template('ux "é"');
-\d+ public."ux ""é"""
+\d public."ux ""é"""
+SELECT replace(pg_get_viewdef('public."ux ""é"""'::regclass), '"ux ""é""".', '') AS definition;
 SELECT count(*) FROM public."ux ""é""";
 
 -- A reader needs the view alone: table and slices say no.
@@ -172,10 +175,13 @@ SELECT _wh.update_tenant_union_view_by_template('ux "é"', tenant) FROM unnest('
 RESET client_min_messages;
 
 -- security_invoker: the view asks for the invoker's right to the table, and
--- the table reads the slices as its owner.
+-- the table reads the slices as its owner.  Since 16 the planner refuses first
+-- and calls the table a view.
 ALTER VIEW tenant_a."ux ""é""" SET (security_invoker = true);
 SET ROLE phood_ro;
+\set VERBOSITY sqlstate
 SELECT count(*) FROM tenant_a."ux ""é""";
+\set VERBOSITY default
 RESET ROLE;
 GRANT SELECT ON _wh_union."ux ""é""" TO phood_ro;
 SET ROLE phood_ro;

@@ -43,7 +43,7 @@ List *
 wh_compare_days(const WhTemplate *tmpl, const WhTenant *tenant,
 				const List *days)
 {
-	List	   *comparisons = NIL;
+	List	   *volatile comparisons = NIL;
 	ListCell   *lc;
 
 	foreach(lc, days)
@@ -196,7 +196,10 @@ read_stored(const WhTemplate *tmpl, const WhTenant *tenant,
 					range_condition(tmpl, tenant, comparison, rel),
 					tmpl->columns, &comparison->stored);
 	comparison->stored_is_there = true;
-	comparison->equal = wh_tally_equal(&comparison->source, &comparison->stored);
+
+	/* A day that its roll-up lacks is not known to have no rows. */
+	comparison->equal = wh_tally_equal(&comparison->source, &comparison->stored) &&
+		!list_member_int(slice->missing, comparison->day.start);
 	if (comparison->equal && is_own(comparison))
 		comparison->content_hash = wh_content_hash(rel, NULL, NULL);
 	relation_close(rel, AccessShareLock);

@@ -61,6 +61,18 @@
 #endif
 
 /*
+ * Since 16 a bulk insert makes room for as many pages as it has made before, at
+ * most 64, and those which no row comes to stay at the end of the file.  Have
+ * it forget, then it makes those that the next rows need.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "access/hio.h"
+#define wh_extend_as_needed(bulk) ((bulk)->already_extended_by = 0)
+#else
+#define wh_extend_as_needed(bulk) ((void) (bulk))
+#endif
+
+/*
  * What a range table entry may be used for stands in the entry itself before
  * 16, in a list of the query since.  wh_read_as() lets an entry be read in
  * another's name; wh_columns_read() tells which columns are read of one.

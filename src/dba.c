@@ -20,12 +20,14 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "dba.h"
 #include "dispatch.h"
 #include "fetch.h"
 #include "guc.h"
 #include "matview.h"
 #include "refresh.h"
 #include "rolledday.h"
+#include "schedule.h"
 #include "settings.h"
 #include "spi.h"
 #include "sync.h"
@@ -83,7 +85,7 @@ static void put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit);
 static void put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit);
 static char *plan_note(const WhMatviewPlan *plan);
 static void raise_failures(const Report *report, int total);
-static bool publish_committed(List *templates);
+static void log_replay(FunctionCallInfo fcinfo);
 
 /*
  * _wh.wh_refresh(template, tenant, from_date, to_date, parallel, dry_run,
@@ -179,6 +181,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 	WhRequest	request = {0};
 	WhRole		caller;
 	List	   *units;
+	bool		replayed;
 	bool		published;
 
 	if (context->atomic)
@@ -196,13 +199,16 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
+	replayed = wh_schedule_replayed();
+	if (replayed)
+		log_replay(fcinfo);
 	request.recheck = true;
-	units = wh_units(&request);
+	units = replayed ? NIL : wh_units(&request);
 	wh_role_leave(&caller);
 
 	/* Keep no snapshot back while others work. */
 	SPI_commit();
-	published = publish_committed(wh_run_units(units, &options, report_run, &report));
+	published = wh_publish_committed(wh_run_units(units, &options, report_run, &report));
 
 	SPI_finish();
 	if (report.failed > 0 || !published)
@@ -508,10 +514,26 @@ raise_failures(const Report *report, int total)
 }
 
 /*
- * Rebuild the views in a transaction of their own.
+ * Tell the log of a tick that came late and in vain.
  */
-static bool
-publish_committed(List *templates)
+static void
+log_replay(FunctionCallInfo fcinfo)
+{
+	WhRun		run = {0};
+
+	run.template_name = text_argument(fcinfo, ARG_TEMPLATE);
+	run.tenant_name = text_argument(fcinfo, ARG_TENANT);
+	wh_run_start(&run, "refresh");
+	run.status = "skipped";
+	run.reason = "this job has already been started since it was last due";
+	wh_run_finish(&run);
+}
+
+/*
+ * Rebuild the views; see dba.h.
+ */
+bool
+wh_publish_committed(List *templates)
 {
 	WhRole		caller;
 	bool		ok;

@@ -172,6 +172,9 @@ flush(WhFill *fill)
 	MemoryContext context = MemoryContextSwitchTo(fill->batch);
 
 	CHECK_FOR_INTERRUPTS();
+
+	/* No page without rows: new storage has no map to find it again. */
+	wh_extend_as_needed(fill->bulk);
 	table_multi_insert(fill->rel, fill->slots, fill->batch_rows, fill->command,
 					   fill->options, fill->bulk);
 	for (int i = 0; i < fill->batch_rows; i++)

@@ -199,8 +199,7 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 		rename_schema(tenant->schema, new_schema);
 	rename_rows(tenant, new_name, new_schema);
 
-	foreach(lc, wh_templates_all())
-		wh_schedule_rename(((const WhTemplate *) lfirst(lc))->name, name, new_name);
+	wh_schedule_rename(name, new_name);
 
 	/* The views go by the new name. */
 	tenant = wh_tenant(new_name);

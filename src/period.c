@@ -145,7 +145,7 @@ wh_timestamp_literal(Timestamp at)
  * Return how far a time zone's wall clock is ahead of UTC at an instant.
  */
 int64
-wh_zone_offset(TimestampTz at, const char *time_zone)
+wh_wall_clock_offset(TimestampTz at, const char *time_zone)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;

@@ -54,9 +54,10 @@ extern char *wh_timestamptz_literal(TimestampTz at);	/* '2001-01-31
 														 * 00:00:00+00'::pg_catalog.timestamptz */
 extern char *wh_timestamp_literal(Timestamp at);	/* '2001-01-31
 													 * 00:00:00'::pg_catalog.timestamp */
-extern int64 wh_zone_offset(TimestampTz at, const char *time_zone); /* of its wall clock
-																	 * from UTC, in
-																	 * microseconds */
+
+/* How far that zone's wall clock is from UTC, in microseconds. */
+extern int64 wh_wall_clock_offset(TimestampTz at, const char *time_zone);
+
 extern DateADT wh_date_at(TimestampTz at, const char *time_zone);	/* that zone's day */
 extern bool wh_time_zone_is_valid(const char *time_zone);
 

@@ -52,7 +52,8 @@ static void compare(Reconciliation *call);
 static void ask(WhRun *run, void *arg);
 static void mend(Reconciliation *call);
 static void take_run(void *arg, const WhUnit *unit, const WhRun *run);
-static void confirm(const Reconciliation *call);
+static void confirm(Reconciliation *call);
+static void note_equal(WhRun *run, void *arg);
 static void put_day(ReturnSetInfo *rsinfo, const Reconciliation *call, const Day *day);
 
 /*
@@ -243,15 +244,29 @@ take_run(void *arg, const WhUnit *unit, const WhRun *run)
 
 /*
  * Note which days were found equal; left out while somebody else is at work on
- * the pair.  Last, since a leader that has written something gets no workers.
+ * the pair, or has changed what a snapshot of before cannot see.  Last, since
+ * a leader that has written something gets no workers.
  */
 static void
-confirm(const Reconciliation *call)
+confirm(Reconciliation *call)
 {
-	ListCell   *lc;
+	WhRun		run = {0};
 
 	if (!wh_slice_try_lock(call->tmpl->name, call->tenant->name))
 		return;
+
+	wh_run_contained(&run, note_equal, call);
+	if (run.error != NULL &&
+		run.error->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
+		ReThrowError(run.error);
+}
+
+static void
+note_equal(WhRun *run, void *arg)
+{
+	const Reconciliation *call = (const Reconciliation *) arg;
+	ListCell   *lc;
+
 	foreach(lc, call->compared)
 	{
 		const Day  *day = (const Day *) lfirst(lc);
@@ -259,6 +274,7 @@ confirm(const Reconciliation *call)
 		if (day->found->equal)
 			wh_compare_confirm(day->found);
 	}
+	run->status = "loaded";
 }
 
 /*

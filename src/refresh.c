@@ -241,6 +241,12 @@ wh_unit_kept_out(const WhUnit *unit)
 	return NULL;
 }
 
+const char *
+wh_unit_tenant_gone(const char *tenant)
+{
+	return psprintf("tenant \"%s\" was dropped or renamed meanwhile", tenant);
+}
+
 /*
  * Find the first day of a pair; see refresh.h.
  */
@@ -592,6 +598,8 @@ reason_to_skip(const WhUnit *unit)
 	if (!wh_slice_try_lock(unit->tmpl->name, unit->tenant->name))
 		return psprintf("template \"%s\" is already being refreshed for tenant \"%s\"",
 						unit->tmpl->name, unit->tenant->name);
+	if (wh_tenant_find(unit->tenant->name) == NULL)
+		return wh_unit_tenant_gone(unit->tenant->name);
 
 	slice = wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start);
 	if (unit->rollup)

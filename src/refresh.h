@@ -93,6 +93,9 @@ extern void wh_unit_run(const WhUnit *unit, WhRun *run);
  */
 extern const char *wh_unit_kept_out(const WhUnit *unit);
 
+/* The reason to skip a unit whose tenant is no longer there by that name. */
+extern const char *wh_unit_tenant_gone(const char *tenant);
+
 /*
  * Find the first day that a pair should have: the template's start date, else
  * the first day in the ledger; false when there is neither.

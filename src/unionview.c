@@ -18,6 +18,7 @@
 #include "run.h"
 #include "settings.h"
 #include "slice.h"
+#include "tenant.h"
 #include "uniontable.h"
 #include "unionview.h"
 #include "viewmake.h"
@@ -338,10 +339,19 @@ update_tenant(const WhTemplate *tmpl, const char *tenant, const char *schema)
 	return true;
 }
 
+/*
+ * The work on one view.  A tenant that was dropped or renamed while we waited
+ * for the lock took its view along.
+ */
 static void
 update_member(WhRun *run, void *arg)
 {
 	const Member *member = (const Member *) arg;
+
+	run->status = "loaded";
+	if (strcmp(member->tenant, WH_PUBLIC_VIEW) != 0 &&
+		wh_tenant_find(member->tenant) == NULL)
+		return;
 
 	if (OidIsValid(member->busy))
 		wh_lock_missed(member->busy,
@@ -351,7 +361,6 @@ update_member(WhRun *run, void *arg)
 		(void) wh_unionview_public(member->tmpl);
 	else
 		(void) update_tenant(member->tmpl, member->tenant, member->schema);
-	run->status = "loaded";
 }
 
 /*

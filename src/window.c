@@ -93,8 +93,8 @@ wh_window_condition(const WhWindow *window)
 
 	if (type == TIMESTAMPOID)
 	{
-		high_offset = wh_zone_offset(TIMESTAMP_IS_NOEND(high) ? GetCurrentTimestamp() : high, zone);
-		low_offset = TIMESTAMP_IS_NOBEGIN(low) ? high_offset : wh_zone_offset(low, zone);
+		high_offset = wh_wall_clock_offset(TIMESTAMP_IS_NOEND(high) ? GetCurrentTimestamp() : high, zone);
+		low_offset = TIMESTAMP_IS_NOBEGIN(low) ? high_offset : wh_wall_clock_offset(low, zone);
 	}
 
 	initStringInfo(&sql);

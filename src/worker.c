@@ -234,9 +234,12 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 		announce(claim, unit, run);
 		wh_queue_logged(queue, me, run->run_id);
 		MemoryContextSwitchTo(context);
-		if (claim->consistent)
-			wh_pool_share_snapshot(pool, unit->tenant, claim->period.start);
-		work(unit, run);
+		if (run->reason == NULL)
+		{
+			if (claim->consistent)
+				wh_pool_share_snapshot(pool, unit->tenant, claim->period.start);
+			work(unit, run);
+		}
 	}
 	PG_CATCH();
 	{
@@ -261,8 +264,9 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 }
 
 /*
- * Look up what the claim names, and tell the log that it begins.  Until the
- * log has heard, the run has the claim's names.
+ * Look up what the claim names, and tell the log that it begins; or, where the
+ * tenant is no longer there, that it is skipped.  Until the log has heard, the
+ * run has the claim's names.
  */
 static void
 announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
@@ -277,8 +281,16 @@ announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
 	begin(&caller);
 	MemoryContextSwitchTo(context);
 	unit->tmpl = wh_template(claim->template_name);
-	unit->tenant = wh_tenant(claim->tenant_name);
-	wh_unit_start(unit, run);
+	unit->tenant = wh_tenant_find(claim->tenant_name);
+	if (unit->tenant != NULL)
+		wh_unit_start(unit, run);
+	else
+	{
+		run->reason = wh_unit_tenant_gone(claim->tenant_name);
+		run->status = "skipped";
+		wh_run_start(run, wh_unit_kind(unit));
+		wh_run_finish(run);
+	}
 	wh_role_leave(&caller);
 	commit();
 }

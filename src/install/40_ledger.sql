@@ -65,6 +65,8 @@ COMMENT ON COLUMN _wh.slices.lower_bound IS 'Where the period began in the time 
 COMMENT ON COLUMN _wh.slices.upper_bound IS 'Where it ended, exclusive';
 COMMENT ON COLUMN _wh.slices.bounds_of IS 'The time column and its type that the bounds hold for, as in: at timestamp with time zone';
 CREATE INDEX slices_tenant_name_idx ON _wh.slices (tenant_name);
+CREATE INDEX slices_span_idx ON _wh.slices (template_name, tenant_name, period_start)
+    WHERE period_kind OPERATOR(pg_catalog.<>) 'day';
 SELECT pg_catalog.pg_extension_config_dump('_wh.slices', '');
 
 CREATE TABLE _wh.retired_relations (
@@ -94,7 +96,7 @@ SELECT pg_catalog.pg_extension_config_dump('_wh.published_views', '');
 CREATE TABLE _wh.extract_runs (
     run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL DEFAULT 'refresh'
-        CHECK (kind IN ('refresh', 'rollup', 'reconcile', 'replay', 'bridge', 'sync')),
+        CHECK (kind IN ('refresh', 'rollup', 'reconcile', 'replay', 'bridge', 'sync', 'maintenance')),
     template_name text,
     tenant_name text,
     table_name text,
@@ -137,6 +139,14 @@ CREATE INDEX extract_runs_unit_idx ON _wh.extract_runs (template_name, tenant_na
 CREATE INDEX extract_runs_started_idx ON _wh.extract_runs (run_started_at);
 CREATE INDEX extract_runs_open_idx ON _wh.extract_runs (template_name, tenant_name)
     WHERE status IN ('extracting', 'uploaded');
+-- What is asked of every pair each time somebody looks: its last load, how its
+-- last run ended, and its failures, which are few.
+CREATE INDEX extract_runs_loaded_idx ON _wh.extract_runs (template_name, tenant_name, run_finished_at)
+    WHERE status OPERATOR(pg_catalog.=) 'loaded' AND kind OPERATOR(pg_catalog.<>) 'rollup';
+CREATE INDEX extract_runs_ended_idx ON _wh.extract_runs (template_name, tenant_name, run_id)
+    WHERE status IN ('loaded', 'failed', 'lost') AND kind OPERATOR(pg_catalog.<>) 'rollup';
+CREATE INDEX extract_runs_failed_idx ON _wh.extract_runs (template_name, tenant_name, period_start, run_id)
+    WHERE status IN ('failed', 'lost');
 CREATE UNIQUE INDEX extract_runs_sync_idx ON _wh.extract_runs (table_name)
     WHERE kind OPERATOR(pg_catalog.=) 'sync' AND status OPERATOR(pg_catalog.=) 'extracting';
 SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs', '');

@@ -28,8 +28,10 @@ SELECT _wh.add_template('$template->[0]', \$\$SELECT id, t FROM src WHERE t >= {
     \$\$CREATE INDEX {view_name}_t ON {schema}.{view_name} (t); CREATE INDEX {view_name}_id ON {schema}.{view_name} (id)\$\$,
     time_column => 't', options => '{"view_layout": "$template->[1]"}')});
 }
+# One more for the launcher of autovacuum, and since 17 for the worker that
+# copies slots to a standby.
 my $slots = $node->safe_psql('postgres', q{SELECT current_setting('max_connections')::integer + current_setting('max_prepared_transactions')::integer
-    + current_setting('autovacuum_max_workers')::integer + 1 + current_setting('max_worker_processes')::integer + current_setting('max_wal_senders')::integer});
+    + current_setting('autovacuum_max_workers')::integer + (CASE WHEN current_setting('server_version_num')::integer < 170000 THEN 1 ELSE 2 END) + current_setting('max_worker_processes')::integer + current_setting('max_wal_senders')::integer});
 
 # What there is room for: the table less what is locked, which is little.
 $node->safe_psql('postgres', q{CALL _wh.run_refresh('small', 'one', '2024-01-01', '2024-01-03')});
