@@ -82,6 +82,8 @@ SELECT period_kind, relation_schema, relation_name, state, row_count, method FRO
 SELECT table_name, last_extracted_at < source_clock AS below_clock, source_clock - last_extracted_at AS by, rows_loaded_last_run, lag_reason, reread_from
 FROM _wh.extract_watermarks WHERE template_name = 'repay';
 SELECT table_name, rows_loaded_last_run, load_lag < interval '1 hour' AS load_lag, extract_lag < interval '1 hour' AS extract_lag FROM _wh.v_watermark_lag ORDER BY 1;
+SELECT s.last_sync_timestamp >= w.source_clock AS clock, s.watermark = w.last_extracted_at AS watermark
+FROM _wh.sync_status AS s JOIN _wh.extract_watermarks AS w ON w.table_name = s.sync_type WHERE s.sync_type = 'inc.repay';
 SET ROLE wh_monitor;
 SELECT count(*) AS watermarks, (SELECT count(*) FROM _wh.v_watermark_lag) AS lags FROM _wh.extract_watermarks;
 RESET ROLE;

@@ -81,7 +81,7 @@ SELECT t.sync_type,
        CASE
            WHEN t.template_name IS NULL
            THEN COALESCE(told.latest_timestamp, success.sync_timestamp)
-           ELSE source.as_of
+           ELSE GREATEST(source.as_of, w.source_clock)
        END AS last_sync_timestamp,
        success.finished_at AS last_success_at,
        last.sync_timestamp AS last_attempt_timestamp,
@@ -90,7 +90,7 @@ SELECT t.sync_type,
        COALESCE(a.successes, 0) AS successful_sync_count,
        COALESCE(a.errors, 0) AS failed_sync_count,
        success.records_processed AS last_records_processed,
-       NULL::timestamptz AS watermark,
+       w.last_extracted_at AS watermark,
        NULL::text AS breaker,
        COALESCE(t.created_at, a.first_attempt) AS created_at,
        COALESCE(a.updated_at, t.created_at) AS updated_at
@@ -124,7 +124,10 @@ LEFT JOIN LATERAL (
     SELECT pg_catalog.max(s.as_of) AS as_of
     FROM _wh.slices AS s
     WHERE s.template_name OPERATOR(pg_catalog.=) t.template_name
-      AND s.tenant_name OPERATOR(pg_catalog.=) t.tenant_name) AS source ON true;
+      AND s.tenant_name OPERATOR(pg_catalog.=) t.tenant_name) AS source ON true
+LEFT JOIN _wh.extract_watermarks AS w
+  ON w.template_name OPERATOR(pg_catalog.=) t.template_name
+ AND w.tenant_name OPERATOR(pg_catalog.=) t.tenant_name;
 COMMENT ON VIEW _wh.sync_status IS 'Per sync type, outside services and our own tables: up to where, last success, last attempt, status, counters';
 COMMENT ON COLUMN _wh.sync_status.last_sync_timestamp IS 'Up to where was read: as the service last said; where it never does, when its last good sync began; of ours the source''s clock';
 COMMENT ON COLUMN _wh.sync_status.last_sync_status IS 'success, error, in_progress, or pending: never tried';
