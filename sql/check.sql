@@ -100,6 +100,29 @@ SELECT _wh.update_tenant_union_view_by_template('check', 'tenant_a');
 DROP TABLE check_other;
 :check
 
+-- A table of days that the ledger lost, by whatever name; not one of a user's.
+SELECT _wh.add_template('check_rolled', $$SELECT id, at FROM check_src WHERE at >= {DAY_START} AND at < {DAY_END}$$,
+    'id int, at timestamptz', time_column => 'at', tenants => '{tenant_a}');
+SELECT status, count(*) FROM _wh.wh_refresh('check_rolled', from_date => '2024-09-01', to_date => '2024-09-05') GROUP BY 1;
+SELECT _wh.create_combined_table_from_template_by_month('check_rolled', 'tenant_a', '2024-09-01', allow_gaps => true) ->> 'status' AS status;
+:check
+CREATE TABLE check_ledger AS SELECT * FROM _wh.slices WHERE template_name = 'check_rolled';
+DELETE FROM _wh.slices WHERE template_name = 'check_rolled';
+SET ROLE whadmin;
+CREATE TABLE tenant_a.check_rolled_2024_10 (id int, at timestamptz);
+COMMENT ON TABLE tenant_a.check_rolled_2024_10 IS 'Template "check_rolled" of tenant "tenant_a", made by hand';
+RESET ROLE;
+:check
+INSERT INTO _wh.slices SELECT * FROM check_ledger;
+ALTER TABLE tenant_a.check_rolled_2024_09 RENAME TO check_aside;
+:check
+ALTER TABLE tenant_a.check_aside RENAME TO check_rolled_2024_09;
+:check
+DROP TABLE check_ledger, tenant_a.check_rolled_2024_10;
+SELECT jsonb_array_length(_wh.drop_template('check_rolled') -> 'kept') AS kept;
+:check
+DROP TABLE tenant_a.check_rolled_2024_09;
+
 -- A run whose backend is gone.
 INSERT INTO _wh.extract_runs (kind, template_name, tenant_name, period_start, backend_pid)
 VALUES ('refresh', 'check', 'tenant_a', '2024-09-01', 0);

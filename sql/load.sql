@@ -103,7 +103,8 @@ SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-02'
 \echo :SQLSTATE
 SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'magic');
 \echo :SQLSTATE
-SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'upsert');
+SELECT status, sqlstate, message FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'upsert');
+SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'live');
 \echo :SQLSTATE
 
 -- A cursor of our own on the slice: its file cannot be taken away, its rows can.

@@ -1,8 +1,6 @@
 -- What a later version builds answers by its name.
 \set VERBOSITY default
-SELECT _wh.wh_health();
-\echo :SQLSTATE
-CALL _wh.run_maintenance();
+SELECT * FROM _wh.detach_all();
 \echo :SQLSTATE
 SELECT _wh.replay(1);
 \echo :SQLSTATE

@@ -253,6 +253,30 @@ SELECT max(run_id) AS last_run FROM _wh.extract_runs \gset
 CALL _wh.run_refresh('late', 'tenant_a');
 SELECT count(*) FROM _wh.extract_runs WHERE run_id > :last_run AND kind = 'reconcile';
 
+-- The same inside a roll-up, whose days have no clock of their own.
+SELECT (date_trunc('month', _wh.current_date_utc()::timestamp) - interval '1 month')::date AS first \gset
+\c wh_tenant_a
+INSERT INTO late_src SELECT 20000 + i, :'first'::timestamp AT TIME ZONE 'UTC' + i * interval '1 day', 'rolled', i FROM generate_series(0, 2) AS i;
+\c :warehouse
+SET datestyle = 'ISO';
+SELECT _wh.alter_template('late', options => format('{"recheck_days": [%s]}', _wh.current_date_utc() - :'first'::date - 3)::jsonb);
+SELECT status, count(*) FROM _wh.wh_refresh('late', 'tenant_a', :'first', :'first'::date + 2) GROUP BY 1;
+SELECT _wh.create_combined_table_from_template_by_month('late', 'tenant_a', :'first', allow_gaps => true) ->> 'status' AS status;
+UPDATE _wh.extract_runs SET run_started_at = (period_start + 1)::timestamp AT TIME ZONE 'UTC' WHERE template_name = 'late' AND kind <> 'rollup' AND period_start > '2024-12-31';
+\c wh_tenant_a
+UPDATE late_src SET note = 'came late' WHERE id = 20001;
+\c :warehouse
+SET datestyle = 'ISO';
+SELECT max(run_id) AS last_run FROM _wh.extract_runs \gset
+CALL _wh.run_refresh('late', 'tenant_a');
+SELECT period_start - :'first'::date AS day, kind, status, method, rows_extracted, rows_updated, rows_unchanged FROM _wh.extract_runs
+WHERE template_name = 'late' AND run_id > :last_run AND period_start BETWEEN :'first' AND :'first'::date + 2 ORDER BY 1;
+SELECT id FROM tenant_a.late WHERE note = 'came late' AND id > 20000;
+SELECT max(run_id) AS last_run FROM _wh.extract_runs \gset
+CALL _wh.run_refresh('late', 'tenant_a');
+SELECT count(*) FROM _wh.extract_runs WHERE run_id > :last_run AND kind = 'reconcile';
+SELECT * FROM _wh.wh_check() WHERE subject LIKE '%late%';
+
 SELECT _wh.drop_template('late', drop_data => true) ->> 'template' AS dropped;
 DELETE FROM _wh.extract_runs WHERE template_name = 'late';
 

@@ -363,6 +363,64 @@ SELECT count(*), count(DISTINCT id) FROM tenant_a.roll;
 SELECT _wh.drop_template('roll', drop_data => true) ->> 'dropped';
 SELECT _wh.alter_tenant('tenant_b', time_zone => 'UTC', dbname => 'wh_tenant_b');
 
+-- Days of two versions of the template, one without rows, one detached by hand;
+-- what was missing comes in by comparing, also where the source has no rows.
+\c wh_tenant_a
+TRUNCATE rollup_src;
+INSERT INTO rollup_src
+SELECT i, timestamptz '2003-01-01 00:00+00' + i * interval '6 hours', 'note ' || i % 5
+FROM generate_series(0, 4 * 31 - 1) AS i WHERE i NOT BETWEEN 16 AND 19;
+\c :warehouse
+SELECT _wh.add_template('roll',
+    $$SELECT id, at FROM rollup_src WHERE at >= {DAY_START} AND at < {DAY_END}$$,
+    'id integer, at timestamptz', time_column => 'at', tenants => '{tenant_a}',
+    options => '{"start_date": "2003-01-01"}');
+SELECT status, count(*), sum(rows) FROM _wh.wh_refresh('roll', 'tenant_a', '2003-01-01', '2003-01-20') GROUP BY 1;
+SELECT _wh.alter_template('roll',
+    query_template => $$SELECT note, id, at FROM rollup_src WHERE at >= {DAY_START} AND at < {DAY_END}$$,
+    column_definitions => 'note text, id bigint, at timestamptz');
+SELECT status, count(*), sum(rows) FROM _wh.wh_refresh('roll', 'tenant_a', '2003-01-21', '2003-01-29') GROUP BY 1;
+CREATE SCHEMA roll_aside;
+ALTER MATERIALIZED VIEW tenant_a.roll_2003_01_29 SET SCHEMA roll_aside;
+SELECT * FROM _wh.wh_check() ORDER BY 1;
+SELECT told(_wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '2003-01-01', allow_gaps => true));
+SELECT count(*), sum(id), count(note) AS new FROM tenant_a.roll;
+\c wh_tenant_a
+DELETE FROM rollup_src WHERE at >= '2003-01-30 00:00+00' AND at < '2003-01-31 00:00+00';
+\c :warehouse
+SELECT day, state, reason FROM _wh.v_coverage WHERE template_name = 'roll' AND day BETWEEN '2003-01-28' AND '2003-02-01' ORDER BY 1;
+SELECT period_start, source_rows, local_rows, equal, action FROM _wh.reconcile('roll', 'tenant_a', '2003-01-29', '2003-01-31');
+SELECT period_start, equal, action FROM _wh.reconcile('roll', 'tenant_a', '2003-01-29', '2003-01-31');
+SELECT state, count(*) FROM _wh.v_coverage WHERE template_name = 'roll' AND day BETWEEN '2003-01-01' AND '2003-01-31' GROUP BY 1;
+SELECT count(*), sum(id), count(note) AS new FROM tenant_a.roll;
+DROP MATERIALIZED VIEW roll_aside.roll_2003_01_29;
+DROP SCHEMA roll_aside;
+
+-- What a source purged does not go by way of a new table either.
+CREATE ACCESS METHOD wh_other TYPE TABLE HANDLER heap_tableam_handler;
+SELECT _wh.alter_template('roll', options => '{"access_method": "wh_other", "shrink_min_rows": 4}');
+SELECT status, count(*) FROM _wh.wh_refresh('roll', 'tenant_a', '2003-02-01', '2003-02-03') GROUP BY 1;
+\c wh_tenant_a
+INSERT INTO rollup_src SELECT i, timestamptz '2003-02-01 00:00+00' + i * interval '1 hour', 'note' FROM generate_series(0, 71) AS i;
+\c :warehouse
+SELECT status, sum(rows) FROM _wh.wh_refresh('roll', 'tenant_a', '2003-02-01', '2003-02-03') GROUP BY 1;
+SELECT told(_wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '2003-02-01', allow_gaps => true)) - 'missing';
+\c wh_tenant_a
+DELETE FROM rollup_src WHERE at >= '2003-02-01 00:00+00' AND at < '2003-02-02 00:00+00' OR at >= '2003-02-02 06:00+00';
+\c :warehouse
+SELECT period_start, status, sqlstate, message FROM _wh.wh_refresh('roll', 'tenant_a', '2003-02-01', '2003-02-02');
+SELECT count(*) FROM tenant_a.roll WHERE at >= '2003-02-01 00:00+00';
+SELECT period_start, status, method, rows_inserted AS ins, rows_deleted AS del
+FROM _wh.wh_refresh('roll', 'tenant_a', '2003-02-01', '2003-02-02', accept_shrink => true);
+SELECT * FROM _wh.wh_check();
+
+-- A year of two months and nothing else.
+SELECT told(_wh.create_combined_table_from_template_by_year('roll', 'tenant_a', 2003, true)) - 'missing';
+SELECT * FROM _wh.wh_check();
+SELECT period_kind, relations, rows FROM _wh.v_storage WHERE template_name = 'roll';
+SELECT _wh.drop_template('roll', drop_data => true) ->> 'dropped';
+DROP ACCESS METHOD wh_other;
+
 -- What retention says is due: months, and years of what there is.
 \c wh_tenant_a
 TRUNCATE rollup_src;

@@ -23,6 +23,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -101,6 +102,10 @@ problem_of(const WhSlice *slice)
 
 	if (strcmp(slice->state, "empty") == 0 || !wh_slice_is_populated(slice) ||
 		!is_readable(relid))
+		return NULL;
+
+	/* An incremental table, whose rows the owner may change. */
+	if (slice->period.kind == WH_WHOLE && get_rel_relkind(relid) == RELKIND_RELATION)
 		return NULL;
 
 	rel = relation_open(relid, AccessShareLock);

@@ -32,6 +32,7 @@ static void ask_source(const WhTemplate *tmpl, const WhTenant *tenant,
 static int	batch_length(const List *comparisons, int from);
 static void read_stored(const WhTemplate *tmpl, const WhTenant *tenant,
 						WhComparison *comparison);
+static bool is_own(const WhComparison *comparison);
 static char *range_condition(const WhTemplate *tmpl, const WhTenant *tenant,
 							 const WhComparison *comparison, Relation rel);
 
@@ -50,8 +51,9 @@ wh_compare_days(const WhTemplate *tmpl, const WhTenant *tenant,
 		WhComparison *comparison = (WhComparison *) palloc0(sizeof(WhComparison));
 
 		comparison->day = *(const WhPeriod *) lfirst(lc);
-		comparison->slice = wh_slice_covering(tmpl->name, tenant->name,
-											  comparison->day.start);
+		comparison->slice = comparison->day.kind == WH_WHOLE
+			? wh_slice_find(tmpl->name, tenant->name, &comparison->day)
+			: wh_slice_covering(tmpl->name, tenant->name, comparison->day.start);
 		comparisons = lappend(comparisons, comparison);
 	}
 	if (comparisons == NIL)
@@ -91,7 +93,7 @@ wh_compare_confirm(const WhComparison *found)
 {
 	WhSlice		slice = *found->slice;
 
-	if (slice.period.kind != WH_DAY)
+	if (!is_own(found))
 		return;
 
 	slice.row_count = found->stored.rows;
@@ -114,7 +116,8 @@ ask_source(const WhTemplate *tmpl, const WhTenant *tenant,
 	WhLease    *lease;
 	WhRemoteColumns *remote;
 
-	lease = wh_pool_take(tenant,
+	lease = wh_pool_take(tenant, first->day.kind == WH_WHOLE ?
+						 wh_fetch_subject(tmpl, tenant, &first->day) :
 						 psprintf("Tenant \"%s\", template \"%s\", days %s to %s.",
 								  tenant->name, tmpl->name,
 								  wh_date_text(first->day.start),
@@ -162,7 +165,7 @@ batch_length(const List *comparisons, int from)
 		const WhComparison *next = (const WhComparison *) list_nth(comparisons, from + length);
 
 		if (next->slice != NULL)
-			rows += next->slice->row_count /
+			rows += is_own(next) ? next->slice->row_count : next->slice->row_count /
 				(next->slice->period.end - next->slice->period.start);
 		if (length > 0 && rows > BATCH_ROWS)
 			break;
@@ -193,10 +196,22 @@ read_stored(const WhTemplate *tmpl, const WhTenant *tenant,
 					range_condition(tmpl, tenant, comparison, rel),
 					tmpl->columns, &comparison->stored);
 	comparison->stored_is_there = true;
-	comparison->equal = wh_tally_equal(&comparison->source, &comparison->stored);
-	if (comparison->equal && slice->period.kind == WH_DAY)
+
+	/* A day that its roll-up lacks is not known to have no rows. */
+	comparison->equal = wh_tally_equal(&comparison->source, &comparison->stored) &&
+		!list_member_int(slice->missing, comparison->day.start);
+	if (comparison->equal && is_own(comparison))
 		comparison->content_hash = wh_content_hash(rel, NULL, NULL);
 	relation_close(rel, AccessShareLock);
+}
+
+/*
+ * Has the day, or the whole, a relation of its own?
+ */
+static bool
+is_own(const WhComparison *comparison)
+{
+	return comparison->slice->period.kind == comparison->day.kind;
 }
 
 /*
@@ -209,7 +224,7 @@ range_condition(const WhTemplate *tmpl, const WhTenant *tenant,
 	WhSpan		span = wh_period_span(&comparison->day, tenant->time_zone);
 	WhRange		range;
 
-	if (comparison->slice->period.kind == WH_DAY)
+	if (is_own(comparison))
 		return NULL;
 	if (!wh_range_of(RelationGetDescr(rel), tmpl->time_column, &comparison->day,
 					 &span, &range))

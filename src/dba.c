@@ -20,14 +20,18 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "dba.h"
 #include "dispatch.h"
 #include "fetch.h"
 #include "guc.h"
 #include "matview.h"
 #include "refresh.h"
 #include "rolledday.h"
+#include "schedule.h"
 #include "settings.h"
 #include "spi.h"
+#include "sync.h"
+#include "upsert.h"
 
 /* Position of the arguments that wh_refresh and wh_plan share. */
 enum
@@ -81,7 +85,7 @@ static void put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit);
 static void put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit);
 static char *plan_note(const WhMatviewPlan *plan);
 static void raise_failures(const Report *report, int total);
-static bool publish_committed(List *templates);
+static void log_replay(FunctionCallInfo fcinfo);
 
 /*
  * _wh.wh_refresh(template, tenant, from_date, to_date, parallel, dry_run,
@@ -104,6 +108,7 @@ wh_refresh(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	options.stop_on_failure = on_error == ON_ERROR_STOP;
 	options.consistent = flag_argument(fcinfo, ARG_CONSISTENT);
+	options.session_path = wh_owner_session_path();
 	report.rsinfo = rsinfo;
 
 	wh_become_owner(&caller);
@@ -176,6 +181,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 	WhRequest	request = {0};
 	WhRole		caller;
 	List	   *units;
+	bool		replayed;
 	bool		published;
 
 	if (context->atomic)
@@ -189,16 +195,20 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 	job = AllocSetContextCreate(PortalContext, "pg_warehouse job", ALLOCSET_DEFAULT_SIZES);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	MemoryContextSwitchTo(job);
+	options.session_path = wh_owner_session_path();
 
 	wh_become_owner(&caller);
 	get_request(fcinfo, &request);
+	replayed = wh_schedule_replayed();
+	if (replayed)
+		log_replay(fcinfo);
 	request.recheck = true;
-	units = wh_units(&request);
+	units = replayed ? NIL : wh_units(&request);
 	wh_role_leave(&caller);
 
 	/* Keep no snapshot back while others work. */
 	SPI_commit();
-	published = publish_committed(wh_run_units(units, &options, report_run, &report));
+	published = wh_publish_committed(wh_run_units(units, &options, report_run, &report));
 
 	SPI_finish();
 	if (report.failed > 0 || !published)
@@ -262,12 +272,12 @@ forced_method(FunctionCallInfo fcinfo)
 	if (word == NULL || method != WH_CHOOSE)
 		return method;
 
-	if (strcmp(word, "upsert") == 0 || strcmp(word, "live") == 0)
+	if (strcmp(word, "live") == 0)
 		not_built("forcing this method");
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown method \"%s\"", word),
-			 errdetail("It is one of first_fill, delta and refill."),
+			 errdetail("It is one of first_fill, delta, refill and upsert."),
 			 errhint("Leave it out: the method is chosen per unit.")));
 }
 
@@ -426,12 +436,15 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 	const WhSlice *slice = wh_slice_covering(unit->tmpl->name, unit->tenant->name,
 											 unit->period.start);
 	WhMatviewPlan plan;
+	const char *condition = NULL;
 	const char *kept_out = wh_unit_kept_out(unit);
 	Datum		values[8] = {0};
 	bool		nulls[8] = {0};
 
-	if (slice != NULL && slice->period.kind != unit->period.kind &&
-		OidIsValid(wh_slice_relid(slice)))
+	if (wh_template_is_incremental(unit->tmpl))
+		condition = wh_sync_plan(unit->tmpl, unit->tenant, &unit->days, &unit->rules, &plan);
+	else if (slice != NULL && slice->period.kind != unit->period.kind &&
+			 OidIsValid(wh_slice_relid(slice)))
 		wh_rolledday_plan(unit->tmpl, unit->tenant, &unit->period, slice,
 						  &unit->rules, &plan);
 	else
@@ -447,7 +460,8 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 
 	values[0] = Int32GetDatum(seq);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
-	values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period));
+	values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period,
+												 condition));
 	nulls[3] = plan.sql == NULL;
 	if (plan.sql != NULL)
 		values[3] = CStringGetTextDatum(plan.sql);
@@ -492,17 +506,34 @@ raise_failures(const Report *report, int total)
 	ereport(ERROR,
 			(errcode(first->error->sqlerrcode),
 			 errmsg("refresh failed for %d of %d units", report->failed, total),
-			 errdetail("The first, tenant \"%s\" on %s: %s",
-					   first->tenant_name, wh_date_text(first->period->start),
+			 errdetail("The first, tenant \"%s\"%s%s: %s", first->tenant_name,
+					   first->period->kind == WH_WHOLE ? "" : " on ",
+					   first->period->kind == WH_WHOLE ? "" : wh_date_text(first->period->start),
 					   first->error->message),
 			 errhint("SELECT * FROM _wh.v_recent_failures;")));
 }
 
 /*
- * Rebuild the views in a transaction of their own.
+ * Tell the log of a tick that came late and in vain.
  */
-static bool
-publish_committed(List *templates)
+static void
+log_replay(FunctionCallInfo fcinfo)
+{
+	WhRun		run = {0};
+
+	run.template_name = text_argument(fcinfo, ARG_TEMPLATE);
+	run.tenant_name = text_argument(fcinfo, ARG_TENANT);
+	wh_run_start(&run, "refresh");
+	run.status = "skipped";
+	run.reason = "this job has already been started since it was last due";
+	wh_run_finish(&run);
+}
+
+/*
+ * Rebuild the views; see dba.h.
+ */
+bool
+wh_publish_committed(List *templates)
 {
 	WhRole		caller;
 	bool		ok;

@@ -32,6 +32,7 @@
 #include "template.h"
 #include "unionview.h"
 #include "viewtable.h"
+#include "watermark.h"
 
 /* Arguments of add_template() and, with the last two, alter_template(). */
 typedef enum Argument
@@ -230,6 +231,7 @@ wh_drop_template(PG_FUNCTION_ARGS)
 	{
 		wh_schedule_remove(name, NULL);
 		wh_slices_forget(name, NULL);
+		wh_watermarks_forget(name, NULL);
 		wh_template_delete(name);
 	}
 	wh_role_leave(&caller);
@@ -481,7 +483,8 @@ infer_columns(WhTemplate *tmpl, const char *sample_tenant)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
-	WhPeriod	day = wh_period_day(0);
+	WhPeriod	period = wh_template_is_daily(tmpl)
+	? wh_period_day(0) : wh_period_whole();
 	WhPlaceholders values;
 	WhTenant   *tenant;
 	WhConn	   *conn;
@@ -494,8 +497,8 @@ infer_columns(WhTemplate *tmpl, const char *sample_tenant)
 	tenant = sample_tenant != NULL ? wh_tenant(sample_tenant)
 		: choose_tenant(tmpl);
 	values.tenant = tenant->name;
-	values.period = &day;
-	values.span = wh_period_span(&day, tenant->time_zone);
+	values.period = &period;
+	values.span = wh_period_span(&period, tenant->time_zone);
 
 	/* The connection lives and dies in a context of its own. */
 	wh_check_outbound();

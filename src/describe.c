@@ -209,6 +209,8 @@ take_columns(WhRemoteColumns *remote, const PGresult *result)
 			pstrdup(name) : wh_clean_text(name);
 		column->typid = PQftype(result, i);
 		column->typmod = PQfmod(result, i);
+		column->relid = PQftable(result, i);
+		column->attnum = PQftablecol(result, i);
 	}
 }
 

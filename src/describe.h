@@ -16,6 +16,8 @@ typedef struct WhRemoteColumn
 	Oid			typid;			/* of the source; built in when < 10000 */
 	int32		typmod;
 	char	   *type_name;		/* the source's format_type() */
+	Oid			relid;			/* whose column it is there; or InvalidOid */
+	int			attnum;
 } WhRemoteColumn;
 
 typedef struct WhRemoteColumns

@@ -24,6 +24,7 @@
 #include "rollup.h"
 #include "settings.h"
 #include "spi.h"
+#include "sync.h"
 #include "worker.h"
 
 /* One call of wh_run_units(). */
@@ -41,6 +42,7 @@ typedef struct Dispatch
 static bool may_use_workers(const List *units, const WhRunOptions *options);
 static bool may_refill_here(const WhUnit *unit, const List *units,
 							const WhRunOptions *options);
+static bool needs_worker(const List *units, const WhRunOptions *options);
 static List *caller_settings(void);
 static WhOutcome *run_in_workers(Dispatch *dispatch, WhCrew *crew);
 static void warn_of_refusal(const WhCrew *crew);
@@ -95,7 +97,8 @@ wh_may_refill(const WhUnit *unit, const List *units, const WhRunOptions *options
 static bool
 may_use_workers(const List *units, const WhRunOptions *options)
 {
-	return list_length(units) > (options->even_one ? 0 : 1) &&
+	return (list_length(units) > 1 || options->even_one ||
+			needs_worker(units, options)) &&
 		options->parallel > 0 && wh_max_workers > 0 &&
 		!wh_in_worker() && !RecoveryInProgress() && !IsInParallelMode() &&
 		!XactReadOnly && !IsolationUsesXactSnapshot() &&
@@ -112,6 +115,28 @@ may_refill_here(const WhUnit *unit, const List *units,
 {
 	return options->commits ||
 		(list_length(units) == 1 && unit->rules.method == WH_REFILL);
+}
+
+/*
+ * Does the one unit need a session of the owner's that this is not?
+ */
+static bool
+needs_worker(const List *units, const WhRunOptions *options)
+{
+	const WhUnit *unit;
+	WhRole		caller;
+	bool		needs;
+
+	if (list_length(units) != 1 || options->session_path != NULL)
+		return false;
+
+	unit = (const WhUnit *) linitial(units);
+	begin(&caller);
+	needs = wh_template_is_incremental(unit->tmpl) &&
+		wh_sync_needs_session(unit->tmpl, unit->tenant);
+	end(&caller);
+
+	return needs;
 }
 
 /*
@@ -245,6 +270,8 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 		else
 		{
 			unit->rules.may_refill = may_refill_here(unit, dispatch->units, options);
+			unit->rules.settle = options->commits || !IsTransactionBlock();
+			unit->rules.session_path = options->session_path;
 			if (options->consistent)
 				wh_pool_share_snapshot(pool, unit->tenant, unit->period.start);
 			if (options->commits)

@@ -16,6 +16,7 @@ typedef struct WhRunOptions
 	bool		commits;		/* what runs here commits unit by unit */
 	bool		consistent;		/* one snapshot for each tenant and day */
 	bool		even_one;		/* a worker is wanted for a single unit, too */
+	const char *session_path;	/* see wh_owner_session_path() */
 } WhRunOptions;
 
 /*
@@ -28,7 +29,8 @@ typedef void (*WhOnResult) (void *arg, const WhUnit *unit, const WhRun *run);
  * Run units and return the templates whose views may be out of date by now.
  *
  * Workers do it when there are several units and options and settings let
- * them, unless the caller's transaction has written something or keeps one
+ * them (or a single one that needs a session of the owner's, which this is
+ * not), unless the caller's transaction has written something or keeps one
  * snapshot: a worker would not see the same rows.  What a worker has done is
  * committed, whatever becomes of the caller's transaction.  Else, and where no
  * worker can be had, the units run here: in the caller's transaction, or, with

@@ -58,6 +58,7 @@ typedef struct Fetch
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
 	const WhPeriod *period;
+	const WhFetchPart *part;	/* NULL: all rows */
 	const char *subject;
 	bool		prove;
 	const WhRowSink *sink;
@@ -88,13 +89,12 @@ static void check_column_list(const WhTemplate *tmpl, const WhTenant *tenant,
 static void store_row(void *arg, Datum *values, bool *isnull);
 static void run(Fetch *state, WhFetched *fetched);
 static void stream_slice(Fetch *fetch, WhFetched *fetched);
-static char *subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
-						const WhPeriod *period);
+static char *ask_bound(const Fetch *fetch, WhConn *conn);
 static char *purpose_of(const Fetch *fetch);
 static void begin_progress(const Fetch *fetch);
 static void show_progress(const Fetch *fetch);
 static char *copy_sql(const char *query, TupleDesc columns,
-					  const WhRemoteColumns *remote);
+					  const WhRemoteColumns *remote, const char *condition);
 static void set_time_check(Fetch *fetch);
 static void begin_copy(WhConn *conn, const char *sql, int ncolumns);
 static void receive(Fetch *fetch, WhConn *conn, WhDecoder *decoder);
@@ -173,6 +173,26 @@ wh_fetch(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
 }
 
 /*
+ * Fetch part of the rows; see fetch.h.
+ */
+void
+wh_fetch_part(const WhTemplate *tmpl, const WhTenant *tenant,
+			  const WhFetchPart *part, const WhRowSink *sink,
+			  WhFetched *fetched)
+{
+	WhPeriod	whole = wh_period_whole();
+	Fetch		state = {0};
+
+	state.tmpl = tmpl;
+	state.tenant = tenant;
+	state.period = &whole;
+	state.part = part;
+	state.sink = sink;
+	state.caller = CurrentMemoryContext;
+	run(&state, fetched);
+}
+
+/*
  * Do all of it in a context of its own, with which a connection closes that was
  * not given back.
  */
@@ -203,13 +223,29 @@ run(Fetch *state, WhFetched *fetched)
  */
 char *
 wh_fetch_sql(const WhTemplate *tmpl, const WhTenant *tenant,
-			 const WhPeriod *period)
+			 const WhPeriod *period, const char *condition)
 {
-	char	   *sql = copy_sql(wh_fetch_query(tmpl, tenant, period), tmpl->columns, NULL);
+	char	   *sql = copy_sql(wh_fetch_query(tmpl, tenant, period), tmpl->columns,
+							   NULL, condition);
 
 	wh_gate_copy(sql);
 
 	return sql;
+}
+
+/*
+ * Name what is fetched; see fetch.h.
+ */
+char *
+wh_fetch_subject(const WhTemplate *tmpl, const WhTenant *tenant,
+				 const WhPeriod *period)
+{
+	if (period->kind == WH_WHOLE)
+		return psprintf("Tenant \"%s\", template \"%s\".", tenant->name, tmpl->name);
+
+	return psprintf("Tenant \"%s\", template \"%s\", %s %s.", tenant->name,
+					tmpl->name, wh_period_kind_name(period->kind),
+					wh_date_text(period->start));
 }
 
 /*
@@ -296,10 +332,11 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	WhRemoteColumns *remote;
 	List	   *drift;
 	char	   *query;
+	char	   *condition;
 	char	   *sql;
 
 	INSTR_TIME_SET_CURRENT(start);
-	fetch->subject = subject_of(fetch->tmpl, fetch->tenant, fetch->period);
+	fetch->subject = wh_fetch_subject(fetch->tmpl, fetch->tenant, fetch->period);
 	fetch->values = (Datum *) palloc(sizeof(Datum) * columns->natts);
 	fetch->isnull = (bool *) palloc(sizeof(bool) * columns->natts);
 	fetch->batch = AllocSetContextCreate(CurrentMemoryContext,
@@ -313,9 +350,12 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 
 	lease = wh_pool_take(fetch->tenant, fetch->subject);
 	conn = lease->conn;
+	condition = ask_bound(fetch, conn);
 	remote = wh_describe(conn, query);
+	if (fetch->part != NULL)
+		fetch->part->check(fetch->part->arg, conn, query, remote);
 	drift = wh_describe_check(remote, fetch->tmpl, conn);
-	sql = copy_sql(query, columns, remote);
+	sql = copy_sql(query, columns, remote, condition);
 	wh_gate_copy(sql);
 	begin_progress(fetch);
 	begin_copy(conn, sql, columns->natts);
@@ -336,18 +376,18 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 }
 
 /*
- * Name what is fetched, for the DETAIL of errors.
+ * Ask which part of the rows is read, for the condition; NULL: all of them.
  */
 static char *
-subject_of(const WhTemplate *tmpl, const WhTenant *tenant,
-		   const WhPeriod *period)
+ask_bound(const Fetch *fetch, WhConn *conn)
 {
-	if (period->kind == WH_WHOLE)
-		return psprintf("Tenant \"%s\", template \"%s\".", tenant->name, tmpl->name);
+	if (fetch->part == NULL)
+		return NULL;
 
-	return psprintf("Tenant \"%s\", template \"%s\", %s %s.", tenant->name,
-					tmpl->name, wh_period_kind_name(period->kind),
-					wh_date_text(period->start));
+	/* The snapshot that others share may be older than the bound. */
+	wh_conn_session(conn)->snapshot = NULL;
+
+	return fetch->part->bound(fetch->part->arg, conn);
 }
 
 /*
@@ -406,10 +446,12 @@ wh_fetch_query(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *p
  * Wrap a query so that the tenant sends each column, by name, in the type that
  * the decoder reads.  Casts carry no length: a value that is too long must be
  * refused here, not cut there.  "remote" says which columns there are; NULL:
- * all of them.
+ * all of them.  The source's planner takes a condition into the query, where an
+ * index may serve it.
  */
 static char *
-copy_sql(const char *query, TupleDesc columns, const WhRemoteColumns *remote)
+copy_sql(const char *query, TupleDesc columns, const WhRemoteColumns *remote,
+		 const char *condition)
 {
 	StringInfoData sql;
 
@@ -427,7 +469,8 @@ copy_sql(const char *query, TupleDesc columns, const WhRemoteColumns *remote)
 						 there ? quote_identifier(NameStr(att->attname)) : "NULL",
 						 wh_decode_cast(att->atttypid));
 	}
-	appendStringInfo(&sql, " FROM (\n%s\n) AS q) TO STDOUT (FORMAT binary)", query);
+	appendStringInfo(&sql, " FROM (\n%s\n) AS q%s%s) TO STDOUT (FORMAT binary)",
+					 query, condition ? " WHERE " : "", condition ? condition : "");
 
 	return sql.data;
 }

@@ -5,6 +5,7 @@
 #ifndef WH_FETCH_H
 #define WH_FETCH_H
 
+#include "describe.h"
 #include "executor/tuptable.h"
 #include "template.h"
 #include "period.h"
@@ -52,10 +53,39 @@ extern char *wh_fetch_query(const WhTemplate *tmpl, const WhTenant *tenant,
 							const WhPeriod *period);
 
 /*
+ * What a fetch of part of the rows asks besides.  "bound" is called before the
+ * reading transaction begins, and returns the condition on q that rows must
+ * meet, or NULL; "check" within it, before the columns are compared.
+ */
+typedef struct WhFetchPart
+{
+	char	   *(*bound) (void *arg, WhConn *conn);
+	void		(*check) (void *arg, WhConn *conn, const char *query,
+						  const WhRemoteColumns *remote);
+	void	   *arg;
+} WhFetchPart;
+
+/*
+ * The same as wh_fetch() for those rows only, of the whole, always under a
+ * snapshot of its own.
+ */
+extern void wh_fetch_part(const WhTemplate *tmpl, const WhTenant *tenant,
+						  const WhFetchPart *part, const WhRowSink *sink,
+						  WhFetched *fetched);
+
+/*
  * The SELECT that a tenant is sent for the period, rendered and wrapped with
- * casts, for _wh.wh_plan(); nothing is connected.
+ * casts, for _wh.wh_plan(); nothing is connected.  "condition" as WhFetchPart
+ * has it.
  */
 extern char *wh_fetch_sql(const WhTemplate *tmpl, const WhTenant *tenant,
-						  const WhPeriod *period);
+						  const WhPeriod *period, const char *condition);
+
+/*
+ * Name what is fetched, for the DETAIL of errors: Tenant "x", template "y",
+ * day 2001-01-01.
+ */
+extern char *wh_fetch_subject(const WhTemplate *tmpl, const WhTenant *tenant,
+							  const WhPeriod *period);
 
 #endif							/* WH_FETCH_H */

@@ -56,7 +56,7 @@ static void add_column(TupleDesc columns, AttrNumber attno, ColumnDef *def);
  * left as it is: it belongs between quotes, and is a syntax error elsewhere.
  */
 void
-wh_gate_query(const char *query, bool needs_day)
+wh_gate_query(const char *query, bool daily)
 {
 	WhPeriod	day = wh_period_day(0);
 	WhPlaceholders sample = {"tenant", &day, wh_period_span(&day, "UTC")};
@@ -66,11 +66,16 @@ wh_gate_query(const char *query, bool needs_day)
 
 	(void) check_query(text.shown, &text);
 
-	if (needs_day && !tells_day(query))
+	if (daily && !tells_day(query))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a daily template's query must say which day it reads"),
 				 errhint("Use '{TARGET_DATE}'::date, or {DAY_START} and {DAY_END}, in its WHERE clause.")));
+	if (!daily && tells_day(query))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the query of a template that is not daily cannot speak of a day"),
+				 errhint("Leave {TARGET_DATE}, {DAY_START} and {DAY_END} out, or let materialization be 'daily'.")));
 }
 
 /*

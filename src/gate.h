@@ -20,11 +20,11 @@ typedef struct WhPlaceholders
 
 /*
  * Check a query template: exactly one SELECT (or VALUES, WITH ... SELECT)
- * without INTO, row locks and data-modifying WITH; known placeholders only;
- * "needs_day" demands {TARGET_DATE} or {DAY_START}/{DAY_END}.  Throws 42601
- * with the position in the text, or 22023.
+ * without INTO, row locks and data-modifying WITH; known placeholders only.
+ * One that is "daily" must have {TARGET_DATE} or {DAY_START}/{DAY_END}, any
+ * other must not.  Throws 42601 with the position in the text, or 22023.
  */
-extern void wh_gate_query(const char *query, bool needs_day);
+extern void wh_gate_query(const char *query, bool daily);
 
 /* Fill the placeholders in and pass the gate once more; palloc'd. */
 extern char *wh_gate_render(const char *query, const WhPlaceholders *values);

@@ -14,9 +14,12 @@
 
 #define MAX_WORKERS 1000
 #define MAX_SLICES 1000000
+#define MINUTES_PER_DAY (24 * 60)
 
 char	   *wh_key_file = NULL;
 char	   *wh_sslrootcert = NULL;
+int			wh_log_retention = 90 * MINUTES_PER_DAY;
+int			wh_failure_retention = 365 * MINUTES_PER_DAY;
 int			wh_max_workers = 4;
 int			wh_connect_timeout = 10000;
 int			wh_no_progress_timeout = 60000;
@@ -28,6 +31,7 @@ bool		wh_expand_views = true;
 int			wh_expand_max_slices = 300;
 int			wh_expand_chunk_size = 32;
 
+static void define_retention(const char *name, const char *what, int *value);
 static void define_duration(const char *name, const char *what, const char *more,
 							int *value, int normal, int least);
 
@@ -51,6 +55,13 @@ wh_guc_define(void)
 							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
+
+	define_retention("pg_warehouse.log_retention",
+					 "Sets how long the log keeps runs that succeeded or were skipped.",
+					 &wh_log_retention);
+	define_retention("pg_warehouse.failure_retention",
+					 "Sets how long the log keeps runs that failed or were lost.",
+					 &wh_failure_retention);
 
 	DefineCustomIntVariable("pg_warehouse.max_workers",
 							"Sets how many background workers one call may use.",
@@ -124,6 +135,19 @@ wh_guc_key_file(void)
 	get_parent_directory(parent);
 
 	return psprintf("%s/pg_warehouse.key", parent);
+}
+
+/*
+ * Define how long rows of the log are kept.
+ */
+static void
+define_retention(const char *name, const char *what, int *value)
+{
+	DefineCustomIntVariable(name, what,
+							"The last one of each unit is kept for ever; -1 keeps all.",
+							value, *value, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
 }
 
 /*

@@ -52,7 +52,9 @@ typedef struct Load
 	WhLoaded   *loaded;
 } Load;
 
-static const char *const method_names[] = {"", "first_fill", "delta", "refill"};
+static const char *const method_names[] = {
+	"", "first_fill", "delta", "refill", "upsert"
+};
 
 static void fill_row(void *arg, Datum *values, bool *isnull);
 static void take_row(void *arg, Datum *values, bool *isnull);
@@ -71,7 +73,7 @@ static void apply_as_delta(Load *load);
 WhMethod
 wh_method_parse(const char *word)
 {
-	for (int i = WH_FIRST_FILL; i <= WH_REFILL; i++)
+	for (int i = WH_FIRST_FILL; i <= WH_UPSERT; i++)
 		if (strcmp(word, method_names[i]) == 0)
 			return (WhMethod) i;
 
@@ -195,9 +197,10 @@ wh_load_prove(Relation rel, const WhRange *range, const WhTemplate *tmpl,
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("rows loaded are not those that the source has"),
-			 errdetail("Tenant \"%s\", template \"%s\", day %s: " INT64_FORMAT
+			 errdetail("Tenant \"%s\", template \"%s\", %s: " INT64_FORMAT
 					   " rows here, " INT64_FORMAT " at the source in the same snapshot%s.",
-					   tenant->name, tmpl->name, wh_date_text(period->start),
+					   tenant->name, tmpl->name, period->kind == WH_WHOLE ? "all" :
+					   psprintf("day %s", wh_date_text(period->start)),
 					   stored.rows, fetched->source.rows,
 					   stored.rows == fetched->source.rows ? ", of other content" : ""),
 			 errhint("A query that answers differently each time it runs cannot be proved; else report it.")));

@@ -14,7 +14,8 @@ typedef enum WhMethod
 	WH_CHOOSE,
 	WH_FIRST_FILL,
 	WH_DELTA,
-	WH_REFILL
+	WH_REFILL,
+	WH_UPSERT
 } WhMethod;
 
 /* What a caller allows. */
@@ -27,6 +28,9 @@ typedef struct WhLoadRules
 	bool		accept_shrink;	/* a closed day may lose its rows */
 	const WhRange *range;		/* the part of the relation that the rows
 								 * belong to; NULL: all of it */
+	bool		settle;			/* no deferred constraint but the unit's own
+								 * is waiting */
+	const char *session_path;	/* see wh_owner_session_path() */
 } WhLoadRules;
 
 typedef struct WhLoaded

@@ -7,7 +7,7 @@
  * way they take when we are asked is load's.  A relation is touched only when
  * it is a slice: a permanent heap materialized view of the owner's that the
  * ledger lists.  When its columns are no longer the template's, a new one
- * takes its place together with its grants, comments and the tenant's view.
+ * takes its place together with its grants, comments and the view over it.
  * What the ledger says afterwards is the caller's.
  */
 #include "postgres.h"
@@ -41,7 +41,9 @@
 #include "settings.h"
 #include "slice.h"
 #include "spi.h"
+#include "synctable.h"
 #include "unionview.h"
+#include "viewtext.h"
 
 /* The one relation that a call is about. */
 typedef struct Target
@@ -54,14 +56,15 @@ typedef struct Target
 	const WhLoadRules *rules;	/* NULL: only the text is asked for */
 	Oid			relid;			/* InvalidOid: not there yet */
 	bool		populated;
+	bool		is_table;		/* of a template that was incremental */
 	int64		rows;			/* stored, as the ledger says */
 } Target;
 
-static bool schema_exists(const WhTenant *tenant);
 static void find_target(Target *target);
 static const WhSlice *locate(Target *target);
 static void find_and_lock_target(Target *target);
 static void check_ours(Target *target, const WhSlice *slice);
+static void check_plain(const Target *target);
 static void load(const Target *target, WhMatviewResult *result);
 static void prove(const Target *target, WhMatviewResult *result);
 static void check_method(const Target *target, WhMethod fitting);
@@ -77,6 +80,7 @@ static void grant_to_reader(const Target *target);
 static void ddl(const char *verb, const char *schema, const char *name,
 				const char *rest);
 static char *what(const Target *target);
+static char *unit_of(const Target *target);
 static void name_the_unit(const Target *target, MemoryContext context);
 
 /*
@@ -88,7 +92,7 @@ wh_matview_schema(const WhTenant *tenant)
 	const char *schema = quote_identifier(tenant->schema);
 	const char *reader = quote_identifier(wh_settings()->reader_role);
 
-	if (!schema_exists(tenant))
+	if (!wh_matview_schema_exists(tenant))
 		wh_ddl(psprintf("CREATE SCHEMA %s", schema));
 	wh_ddl(psprintf("GRANT USAGE ON SCHEMA %s TO %s", schema, reader));
 	wh_ddl(psprintf("ALTER DEFAULT PRIVILEGES IN SCHEMA %s"
@@ -108,7 +112,7 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 	int			nestlevel = wh_lock_bound();
 
 	target.rules = rules;
-	if (!schema_exists(tenant))
+	if (!wh_matview_schema_exists(tenant))
 		wh_matview_schema(tenant);
 
 	PG_TRY();
@@ -123,6 +127,33 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 	PG_END_TRY();
 
 	wh_lock_unbound(nestlevel);
+}
+
+/*
+ * Swap a relation for a fresh one; see matview.h.
+ */
+WhKept *
+wh_matview_swap(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid,
+				const char *fresh, double *lock_ms)
+{
+	const char *schema = get_namespace_name(get_rel_namespace(relid));
+	const char *name = get_rel_name(relid);
+	const char *kind = get_rel_relkind(relid) == RELKIND_MATVIEW ?
+	"MATERIALIZED VIEW" : "TABLE";
+	char	   *aside = wh_bounded_name(psprintf("%s.old", name));
+	WhKept	   *kept;
+
+	/* A view of all tenants' relations: first whoever rewrites it. */
+	if (!wh_template_is_daily(tmpl))
+		wh_published_lock(tmpl->name);
+	*lock_ms = wh_lock_relation(relid, psprintf("relation \"%s.%s\"", schema, name));
+	kept = wh_kept(relid, tmpl->columns);
+	ddl("ALTER TABLE", schema, name, psprintf("RENAME TO %s", quote_identifier(aside)));
+	ddl("ALTER TABLE", schema, fresh, psprintf("RENAME TO %s", quote_identifier(name)));
+	wh_unionview_let_go(tmpl, tenant, relid);
+	ddl(psprintf("DROP %s", kind), schema, aside, "RESTRICT");
+
+	return kept;
 }
 
 /*
@@ -219,8 +250,8 @@ wh_relation_drop(Oid relid)
 /*
  * Is the tenant's schema there?  Throw 42710 when it is not the owner's.
  */
-static bool
-schema_exists(const WhTenant *tenant)
+bool
+wh_matview_schema_exists(const WhTenant *tenant)
 {
 	HeapTuple	tuple = SearchSysCache1(NAMESPACENAME,
 										CStringGetDatum(tenant->schema));
@@ -321,12 +352,17 @@ check_ours(Target *target, const WhSlice *slice)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", target->relid);
 	form = (Form_pg_class) GETSTRUCT(tuple);
-	fit = form->relkind == RELKIND_MATVIEW &&
+	target->is_table = form->relkind == RELKIND_RELATION &&
+		target->period->kind == WH_WHOLE;
+	fit = (form->relkind == RELKIND_MATVIEW || target->is_table) &&
 		form->relam == HEAP_TABLE_AM_OID &&
 		form->relpersistence == RELPERSISTENCE_PERMANENT &&
 		form->relowner == GetUserId();
 	target->populated = form->relispopulated;
 	ReleaseSysCache(tuple);
+
+	if (fit && slice != NULL && target->is_table)
+		check_plain(target);
 
 	/* Its row can be newer than this transaction's only snapshot. */
 	if (fit && slice == NULL && IsolationUsesXactSnapshot())
@@ -340,11 +376,31 @@ check_ours(Target *target, const WhSlice *slice)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("relation \"%s.%s\" already exists and is not a slice of this warehouse",
 						target->schema, target->name),
-				 errdetail("Tenant \"%s\", template \"%s\", day %s.",
-						   target->tenant->name, target->tmpl->name,
-						   wh_date_text(target->period->start)),
+				 errdetail("%s", unit_of(target)),
 				 errhint("Move it out of the way: %s",
 						 wh_rename_aside(target->schema, target->name))));
+}
+
+/*
+ * Throw 55000 where a table would be dropped with what its owner put on it.
+ */
+static void
+check_plain(const Target *target)
+{
+	WhSyncTable table;
+
+	wh_synctable_find(&table, target->tmpl, target->tenant);
+	if (!wh_synctable_is_furnished(&table))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s.%s\" cannot become a materialized view",
+					target->schema, target->name),
+			 errdetail("%s\nIt has triggers, rules, constraints or columns of its own.",
+					   unit_of(target)),
+			 errhint("Drop these, or SELECT _wh.alter_template(%s, materialization => 'incremental');",
+					 quote_literal_cstr(target->tmpl->name))));
 }
 
 /*
@@ -361,7 +417,7 @@ load(const Target *target, WhMatviewResult *result)
 
 	if (!OidIsValid(target->relid))
 		create(target, loaded);
-	else if (columns_fit(target))
+	else if (!target->is_table && columns_fit(target))
 		refresh(target, loaded);
 	else
 	{
@@ -416,9 +472,7 @@ check_method(const Target *target, WhMethod fitting)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("method \"%s\" cannot serve %s",
 					wh_method_name(forced), what(target)),
-			 errdetail("Tenant \"%s\", template \"%s\", day %s: it needs method \"%s\".",
-					   target->tenant->name, target->tmpl->name,
-					   wh_date_text(target->period->start),
+			 errdetail("%s\nIt needs method \"%s\".", unit_of(target),
 					   wh_method_name(fitting)),
 			 errhint("Leave method out: it is chosen per unit.")));
 }
@@ -463,7 +517,8 @@ refresh(const Target *target, WhLoaded *loaded)
 
 	if (!target->populated)
 		check_method(target, WH_FIRST_FILL);
-	else if (target->rules->method == WH_FIRST_FILL)
+	else if (target->rules->method == WH_FIRST_FILL ||
+			 target->rules->method == WH_UPSERT)
 		check_method(target, WH_DELTA);
 
 	rel = relation_open(target->relid, NoLock);
@@ -483,33 +538,23 @@ refresh(const Target *target, WhLoaded *loaded)
 static void
 replace(const Target *target, WhLoaded *loaded)
 {
-	const WhPublished *view = wh_published_find(target->tmpl->name,
-												target->tenant->name);
 	char	   *fresh = name_of_new(target);
-	char	   *aside = wh_bounded_name(psprintf("%s.old", target->name));
 	WhKept	   *kept;
 
 	check_method(target, WH_REFILL);
-	wh_kept_check_dependents(target->relid,
-							 view ? wh_published_relid(view) : InvalidOid,
+	wh_kept_check_dependents(target->relid, wh_unionview_over(target->tmpl, target->tenant),
 							 what(target));
 
 	fill(target, fresh, loaded);
 	wh_load_check_shrink(target->tmpl, target->tenant, target->period,
 						 target->rules, target->rows, &loaded->fetched);
 	loaded->method = WH_REFILL;
-	loaded->reason = "the template's columns changed";
+	loaded->reason = target->is_table ? "there was a table" :
+		"the template's columns changed";
 	loaded->counts.deleted = target->rows;
 
-	loaded->lock_ms = wh_lock_relation(target->relid, what(target));
-	kept = wh_kept(target->relid, target->tmpl->columns);
-	ddl("ALTER MATERIALIZED VIEW", target->schema, target->name,
-		psprintf("RENAME TO %s", quote_identifier(aside)));
-	ddl("ALTER MATERIALIZED VIEW", target->schema, fresh,
-		psprintf("RENAME TO %s", quote_identifier(target->name)));
-	wh_unionview_let_go(target->tmpl, target->tenant, target->relid);
-	ddl("DROP MATERIALIZED VIEW", target->schema, aside, "RESTRICT");
-
+	kept = wh_matview_swap(target->tmpl, target->tenant, target->relid, fresh,
+						   &loaded->lock_ms);
 	create_indexes(target);
 	wh_kept_restore(kept,
 					get_relname_relid(target->name,
@@ -555,11 +600,12 @@ definition(const Target *target, const char *name)
 
 	/* The tenant's first name: a rename need not touch what exists. */
 	appendStringInfo(&sql,
-					 " AS SELECT * FROM _wh.fetch(%s, %s, '%s'::pg_catalog.date)"
+					 " AS SELECT * FROM _wh.fetch(%s, %s, %s::pg_catalog.date)"
 					 " AS r (%s) WITH NO DATA",
 					 quote_literal_cstr(tmpl->name),
 					 quote_literal_cstr(target->tenant->key),
-					 wh_date_text(target->period->start),
+					 target->period->kind == WH_WHOLE ? "NULL" :
+					 quote_literal_cstr(wh_date_text(target->period->start)),
 					 wh_columns_sql(tmpl->columns));
 
 	return sql.data;
@@ -598,6 +644,12 @@ what(const Target *target)
 					target->schema, target->name);
 }
 
+static char *
+unit_of(const Target *target)
+{
+	return wh_fetch_subject(target->tmpl, target->tenant, target->period);
+}
+
 /*
  * Throw the current error on.  A duplicate key, unless it is a catalog's, only
  * an index of ours can have found: it says whose rows it was in; a lock that was waited for too
@@ -606,9 +658,7 @@ what(const Target *target)
 static void
 name_the_unit(const Target *target, MemoryContext context)
 {
-	const char *unit = psprintf("Tenant \"%s\", template \"%s\", day %s.",
-								target->tenant->name, target->tmpl->name,
-								wh_date_text(target->period->start));
+	const char *unit = unit_of(target);
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(context);

@@ -5,6 +5,7 @@
 #ifndef WH_MATVIEW_H
 #define WH_MATVIEW_H
 
+#include "kept.h"
 #include "load.h"
 
 typedef struct WhMatviewResult
@@ -25,6 +26,9 @@ typedef struct WhMatviewResult
  */
 extern void wh_matview_schema(const WhTenant *tenant);
 
+/* Is it there?  Throws 42710 when it is somebody else's. */
+extern bool wh_matview_schema_exists(const WhTenant *tenant);
+
 /*
  * Bring the slice's materialized view to the source's present content:
  * created when missing, with indexes, grants and ANALYZE.  A relation of that
@@ -34,6 +38,15 @@ extern void wh_matview_schema(const WhTenant *tenant);
 extern void wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 							const WhPeriod *period, const WhLoadRules *rules,
 							WhMatviewResult *result);
+
+/*
+ * Let the relation "fresh" of the same schema take name and place of one of
+ * ours, which is dropped; views follow.  Indexes, and then what is returned
+ * (wh_kept_restore), come afterwards.  Throws 2BP01 for what people built on
+ * the old one, 55P03 when readers do not make room.
+ */
+extern WhKept *wh_matview_swap(const WhTemplate *tmpl, const WhTenant *tenant,
+							   Oid relid, const char *fresh, double *lock_ms);
 
 /* What wh_matview_load() would do, as far as the catalogs tell. */
 typedef struct WhMatviewPlan

@@ -40,6 +40,7 @@
 #include "template.h"
 #include "tenant.h"
 #include "unionview.h"
+#include "watermark.h"
 
 /* Arguments of add_tenant() and, with the last two, alter_tenant(). */
 enum
@@ -86,7 +87,7 @@ static void reset_settings(ArrayType *names, WhTenant *tenant);
 static void reset_setting(const char *name, WhTenant *tenant);
 static void note_consequences(const WhTenant *old, const WhTenant *tenant);
 static List *templates_of(const WhTenant *tenant);
-static List *published_templates(const WhTenant *tenant);
+static List *shown_templates(const WhTenant *tenant);
 static void lock_pairs(const WhTenant *tenant);
 static void rename_schema(const char *old_schema, const char *new_schema);
 static void rename_rows(const WhTenant *tenant, const char *new_name,
@@ -190,7 +191,7 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	wh_check_schema_name(new_schema);
 	wh_tenant_check_free(new_name, new_schema, tenant);
 	lock_pairs(tenant);
-	foreach(lc, published_templates(tenant))
+	foreach(lc, shown_templates(tenant))
 		templates = lappend(templates, wh_template(strVal(lfirst(lc))));
 	wh_unionview_lock(templates, tenant);
 
@@ -198,8 +199,7 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 		rename_schema(tenant->schema, new_schema);
 	rename_rows(tenant, new_name, new_schema);
 
-	foreach(lc, wh_templates_all())
-		wh_schedule_rename(((const WhTemplate *) lfirst(lc))->name, name, new_name);
+	wh_schedule_rename(name, new_name);
 
 	/* The views go by the new name. */
 	tenant = wh_tenant(new_name);
@@ -389,7 +389,7 @@ note_consequences(const WhTenant *old, const WhTenant *tenant)
 static List *
 templates_of(const WhTenant *tenant)
 {
-	List	   *names = published_templates(tenant);
+	List	   *names = shown_templates(tenant);
 	ListCell   *lc;
 
 	foreach(lc, wh_slices(NULL, tenant->name))
@@ -406,8 +406,12 @@ templates_of(const WhTenant *tenant)
 	return names;
 }
 
+/*
+ * List the names of the templates whose views show the tenant: its own view,
+ * or its one relation in the public view.
+ */
 static List *
-published_templates(const WhTenant *tenant)
+shown_templates(const WhTenant *tenant)
 {
 	List	   *names = NIL;
 	ListCell   *lc;
@@ -415,6 +419,13 @@ published_templates(const WhTenant *tenant)
 	foreach(lc, wh_published(NULL, tenant->name))
 		names = list_append_unique(names,
 								   makeString(((WhPublished *) lfirst(lc))->template_name));
+	foreach(lc, wh_slices(NULL, tenant->name))
+	{
+		const WhSlice *slice = (const WhSlice *) lfirst(lc);
+
+		if (slice->period.kind == WH_WHOLE)
+			names = list_append_unique(names, makeString(slice->template_name));
+	}
 
 	return names;
 }
@@ -481,6 +492,11 @@ rename_rows(const WhTenant *tenant, const char *new_name, const char *new_schema
 		" THEN $4 || '.' || template_name ELSE table_name END"
 		" WHERE tenant_name = $1",
 
+		"UPDATE _wh.extract_watermarks SET tenant_name = $2,"
+		" table_name = CASE table_name WHEN $3 || '.' || template_name"
+		" THEN $4 || '.' || template_name ELSE table_name END"
+		" WHERE tenant_name = $1",
+
 		"UPDATE _wh.mv_templates SET tenants = array_replace(tenants, $1, $2)"
 		" WHERE $1 = ANY (tenants)"
 	};
@@ -496,7 +512,7 @@ rename_rows(const WhTenant *tenant, const char *new_name, const char *new_schema
 
 /*
  * Find what the tenant has, and what becomes of it.  Views always go; a
- * relation that is not ours, or no materialized view, always stays.
+ * relation that is not ours always stays.
  */
 static void
 find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
@@ -528,8 +544,9 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 			continue;
 		seen = lappend_oid(seen, relid);
 
-		if (drop_data && get_rel_relkind(relid) ==
-			(strcmp(slice->state, "rolled_up") == 0 ? RELKIND_RELATION : RELKIND_MATVIEW) &&
+		if (drop_data &&
+			(get_rel_relkind(relid) == RELKIND_MATVIEW ||
+			 get_rel_relkind(relid) == RELKIND_RELATION) &&
 			wh_class_ownercheck(relid, GetUserId()))
 		{
 			leftovers->relids = lappend_oid(leftovers->relids, relid);
@@ -602,7 +619,7 @@ drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers)
 {
 	ListCell   *lc;
 
-	foreach(lc, published_templates(tenant))
+	foreach(lc, shown_templates(tenant))
 		wh_unionview_detach(wh_template(strVal(lfirst(lc))), tenant);
 
 	/* A reader that still holds one of them must not be waited for for ever. */
@@ -624,6 +641,7 @@ drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers)
 
 	wh_schedule_remove(NULL, tenant->name);
 	(void) wh_slices_forget(NULL, tenant->name);
+	(void) wh_watermarks_forget(NULL, tenant->name);
 	wh_published_forget(NULL, tenant->name);
 	wh_tenant_delete(tenant);
 }

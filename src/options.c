@@ -13,6 +13,7 @@
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
+#include "utils/timestamp.h"
 
 #include "options.h"
 
@@ -60,8 +61,8 @@ static const Option known[] = {
 	{"max_rows", SHAPE_COUNT, true},
 	{"max_shrink", SHAPE_FRACTION, true},
 	{"monthly_retention", SHAPE_INTERVAL, true},
-	{"on_conflict", SHAPE_CONFLICT, false},
-	{"overlap", SHAPE_INTERVAL, false},
+	{"on_conflict", SHAPE_CONFLICT, true},
+	{"overlap", SHAPE_INTERVAL, true},
 	{"public_view", SHAPE_BOOLEAN, true},
 	{"recheck_days", SHAPE_COUNTS, true},
 	{"shrink_min_rows", SHAPE_COUNT, true},
@@ -104,6 +105,7 @@ static bool get_bool(Jsonb *json, const char *name, bool if_missing);
 static int64 get_count(Jsonb *json, const char *name, int64 if_missing);
 static double get_fraction(Jsonb *json, const char *name, double if_missing);
 static List *get_recheck_days(Jsonb *json);
+static int64 get_microseconds(Jsonb *json, const char *name, int64 if_missing);
 
 /*
  * Check the options and read them; see options.h.
@@ -163,6 +165,13 @@ wh_options_read(Jsonb *json, WhOptions *options)
 
 	found = get(json, "storage_options");
 	options->storage_options = found == NULL ? "" : storage_parameters(found);
+
+	found = get(json, "on_conflict");
+	options->keep_stored = found != NULL && is_string(found, "nothing");
+	options->has_overlap = get(json, "overlap") != NULL;
+	options->overlap = get_microseconds(json, "overlap", USECS_PER_HOUR);
+	options->for_incremental = found != NULL ? "on_conflict" :
+		options->has_overlap ? "overlap" : NULL;
 }
 
 static void
@@ -525,4 +534,25 @@ get_recheck_days(Jsonb *json)
 	list_sort(days, list_int_cmp);
 
 	return days;
+}
+
+/*
+ * Return an interval as a length of time, its months of thirty days.
+ */
+static int64
+get_microseconds(Jsonb *json, const char *name, int64 if_missing)
+{
+	JsonbValue *value = get(json, name);
+	Interval   *interval;
+
+	if (value == NULL)
+		return if_missing;
+	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in,
+													 CStringGetDatum(pnstrdup(value->val.string.val,
+																			  value->val.string.len)),
+													 ObjectIdGetDatum(InvalidOid),
+													 Int32GetDatum(-1)));
+
+	return interval->time +
+		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
 }

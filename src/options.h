@@ -40,6 +40,11 @@ typedef struct WhOptions
 	char	   *after_create;	/* function called with the new table */
 	Interval   *daily_retention;	/* older days go into months */
 	Interval   *monthly_retention;	/* older months go into years */
+	bool		keep_stored;	/* on_conflict is "nothing" */
+	bool		has_overlap;
+	int64		overlap;		/* in microseconds; default one hour */
+	const char *for_incremental;	/* an option given that only an
+									 * incremental template has; or NULL */
 } WhOptions;
 
 /*

@@ -20,6 +20,7 @@
 
 static const char *const kind_names[] = {"day", "month", "year", "whole"};
 
+static char *timestamp_text(Timestamp at);
 static DateADT date_of(int year, int month, int day);
 static TimestampTz day_start(DateADT day, pg_tz *zone);
 static pg_tz *zone_of(const char *time_zone);
@@ -128,17 +129,34 @@ wh_period_text(const WhPeriod *period)
 char *
 wh_timestamptz_literal(TimestampTz at)
 {
+	return psprintf("'%s+00'::pg_catalog.timestamptz", timestamp_text(at));
+}
+
+/*
+ * Write what a wall clock shows as a typed literal.
+ */
+char *
+wh_timestamp_literal(Timestamp at)
+{
+	return psprintf("'%s'::pg_catalog.timestamp", timestamp_text(at));
+}
+
+/*
+ * Return how far a time zone's wall clock is ahead of UTC at an instant.
+ */
+int64
+wh_wall_clock_offset(TimestampTz at, const char *time_zone)
+{
 	struct pg_tm tm;
 	fsec_t		fsec;
-	char		text[MAXDATELEN + 1];
+	int			west;
 
-	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+	if (timestamp2tm(at, &west, &tm, &fsec, NULL, zone_of(time_zone)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range")));
-	EncodeDateTime(&tm, fsec, false, 0, NULL, USE_ISO_DATES, text);
 
-	return psprintf("'%s+00'::pg_catalog.timestamptz", text);
+	return -west * USECS_PER_SEC;
 }
 
 /*
@@ -165,6 +183,22 @@ wh_time_zone_is_valid(const char *time_zone)
 	pg_tz	   *zone = pg_tzset(time_zone);
 
 	return zone != NULL && pg_tz_acceptable(zone);
+}
+
+static char *
+timestamp_text(Timestamp at)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char		text[MAXDATELEN + 1];
+
+	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	EncodeDateTime(&tm, fsec, false, 0, NULL, USE_ISO_DATES, text);
+
+	return pstrdup(text);
 }
 
 static DateADT

@@ -24,6 +24,14 @@ typedef struct WhPeriod
 	DateADT		end;
 } WhPeriod;
 
+/* Days that a caller asked for, both of them inclusive; or none. */
+typedef struct WhDays
+{
+	bool		given;
+	DateADT		from;
+	DateADT		to;
+} WhDays;
+
 /* The same period as instants, in one time zone. */
 typedef struct WhSpan
 {
@@ -44,6 +52,12 @@ extern char *wh_date_text(DateADT day); /* "2001-01-31", whatever DateStyle */
 extern char *wh_period_text(const WhPeriod *period);	/* "month 2001-01" */
 extern char *wh_timestamptz_literal(TimestampTz at);	/* '2001-01-31
 														 * 00:00:00+00'::pg_catalog.timestamptz */
+extern char *wh_timestamp_literal(Timestamp at);	/* '2001-01-31
+													 * 00:00:00'::pg_catalog.timestamp */
+
+/* How far that zone's wall clock is from UTC, in microseconds. */
+extern int64 wh_wall_clock_offset(TimestampTz at, const char *time_zone);
+
 extern DateADT wh_date_at(TimestampTz at, const char *time_zone);	/* that zone's day */
 extern bool wh_time_zone_is_valid(const char *time_zone);
 

@@ -63,6 +63,7 @@ typedef struct Unit
 	int			template;
 	int			next;			/* of the same share, or NOBODY */
 	WhPeriod	period;
+	WhDays		days;
 	bool		rollup;
 	bool		allow_gaps;
 	bool		begun;
@@ -334,6 +335,7 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		claim->template_name = TEMPLATES(queue)[unit->template].name;
 		claim->tenant_name = TENANTS(queue)[share->tenant].name;
 		claim->period = unit->period;
+		claim->days = unit->days;
 		claim->rollup = unit->rollup;
 		claim->allow_gaps = unit->allow_gaps;
 		claim->begun = unit->begun;
@@ -458,6 +460,7 @@ gather(Draft *draft, const List *units)
 								  draft->by_tenant ? NOBODY : unit->template);
 		unit->next = NOBODY;
 		unit->period = given->period;
+		unit->days = given->days;
 		unit->rollup = given->rollup;
 		unit->allow_gaps = given->allow_gaps;
 		unit->begun = given->begun;

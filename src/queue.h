@@ -39,6 +39,7 @@ typedef struct WhClaim
 	const char *template_name;
 	const char *tenant_name;
 	WhPeriod	period;
+	WhDays		days;
 	bool		rollup;
 	bool		allow_gaps;
 	bool		begun;

@@ -45,13 +45,15 @@ typedef struct Reconciliation
 PG_FUNCTION_INFO_V1(wh_reconcile);
 
 static void check_arguments(FunctionCallInfo fcinfo);
+static void check_template(const WhTemplate *tmpl);
 static void get_range(FunctionCallInfo fcinfo, WhRequest *request);
 static void gather_days(Reconciliation *call, const List *units);
 static void compare(Reconciliation *call);
 static void ask(WhRun *run, void *arg);
 static void mend(Reconciliation *call);
 static void take_run(void *arg, const WhUnit *unit, const WhRun *run);
-static void confirm(const Reconciliation *call);
+static void confirm(Reconciliation *call);
+static void note_equal(WhRun *run, void *arg);
 static void put_day(ReturnSetInfo *rsinfo, const Reconciliation *call, const Day *day);
 
 /*
@@ -75,6 +77,7 @@ wh_reconcile(PG_FUNCTION_ARGS)
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, text_to_cstring(PG_GETARG_TEXT_PP(0)),
 					   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	check_template((const WhTemplate *) linitial(request.templates));
 	get_range(fcinfo, &request);
 	call.tmpl = (const WhTemplate *) linitial(request.templates);
 	call.tenant = (const WhTenant *) linitial(request.tenants);
@@ -102,12 +105,33 @@ check_arguments(FunctionCallInfo fcinfo)
 }
 
 /*
+ * Throw 0A000 where the table may rightly hold what the source has no more.
+ */
+static void
+check_template(const WhTemplate *tmpl)
+{
+	if (!wh_template_is_incremental(tmpl))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("incremental template \"%s\" cannot be reconciled", tmpl->name),
+			 errdetail("Rows that were deleted at the source, or got another key there, stay in its tables."),
+			 errhint("SELECT _wh.reseed(%s, ...) reads what is there again.",
+					 quote_literal_cstr(tmpl->name))));
+}
+
+/*
  * Read the range; by default all days that the pair should have.
  */
 static void
 get_range(FunctionCallInfo fcinfo, WhRequest *request)
 {
+	const WhTemplate *tmpl = (const WhTemplate *) linitial(request->templates);
 	const WhTenant *tenant = (const WhTenant *) linitial(request->tenants);
+
+	if (!wh_template_is_daily(tmpl))
+		return;
 
 	request->has_from = request->has_to = true;
 	request->to = PG_ARGISNULL(3) ?
@@ -115,8 +139,7 @@ get_range(FunctionCallInfo fcinfo, WhRequest *request)
 		PG_GETARG_DATEADT(3);
 	if (!PG_ARGISNULL(2))
 		request->from = PG_GETARG_DATEADT(2);
-	else if (!wh_first_day((const WhTemplate *) linitial(request->templates), tenant,
-						   &request->from))
+	else if (!wh_first_day(tmpl, tenant, &request->from))
 		request->from = request->to;
 }
 
@@ -221,15 +244,29 @@ take_run(void *arg, const WhUnit *unit, const WhRun *run)
 
 /*
  * Note which days were found equal; left out while somebody else is at work on
- * the pair.  Last, since a leader that has written something gets no workers.
+ * the pair, or has changed what a snapshot of before cannot see.  Last, since
+ * a leader that has written something gets no workers.
  */
 static void
-confirm(const Reconciliation *call)
+confirm(Reconciliation *call)
 {
-	ListCell   *lc;
+	WhRun		run = {0};
 
 	if (!wh_slice_try_lock(call->tmpl->name, call->tenant->name))
 		return;
+
+	wh_run_contained(&run, note_equal, call);
+	if (run.error != NULL &&
+		run.error->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
+		ReThrowError(run.error);
+}
+
+static void
+note_equal(WhRun *run, void *arg)
+{
+	const Reconciliation *call = (const Reconciliation *) arg;
+	ListCell   *lc;
+
 	foreach(lc, call->compared)
 	{
 		const Day  *day = (const Day *) lfirst(lc);
@@ -237,6 +274,7 @@ confirm(const Reconciliation *call)
 		if (day->found->equal)
 			wh_compare_confirm(day->found);
 	}
+	run->status = "loaded";
 }
 
 /*

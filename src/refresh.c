@@ -27,6 +27,7 @@
 #include "rolledday.h"
 #include "rollup.h"
 #include "slice.h"
+#include "sync.h"
 #include "unionview.h"
 
 /* More days than this in one call are a slip, or a job for several calls. */
@@ -45,16 +46,21 @@ static List *add_due(List *units, const List *days, WhPurpose purpose,
 					 const WhTemplate *tmpl, const WhTenant *tenant,
 					 DateADT today);
 static bool has_unit(const List *units, DateADT day);
+static List *whole_units(const WhRequest *request, const WhTemplate *tmpl,
+						 const WhTenant *tenant, DateADT today);
+static bool is_whole_loaded(const WhTemplate *tmpl, const WhTenant *tenant);
 static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day);
 static void check_days(const WhRequest *request, TimestampTz now);
 static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
-						 DateADT day, DateADT today);
+						 WhPeriod period, bool begun);
 static int	compare_tenant_day(const ListCell *a, const ListCell *b);
 static const char *reason_to_skip(const WhUnit *unit);
 static void recheck_unit(WhRun *run, void *arg);
 static void load_unit(WhRun *run, void *arg);
-static void load_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
+static void load_incremental(WhRun *run, const WhUnit *unit);
+static void load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
 static bool load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
+static void note_load(const WhRun *run, const WhUnit *unit, WhSlice *slice);
 static List *kept_lines(const List *lines, MemoryContext context);
 static void roll_up_unit(WhRun *run, void *arg);
 static void publish_template(WhRun *run, void *arg);
@@ -235,6 +241,12 @@ wh_unit_kept_out(const WhUnit *unit)
 	return NULL;
 }
 
+const char *
+wh_unit_tenant_gone(const char *tenant)
+{
+	return psprintf("tenant \"%s\" was dropped or renamed meanwhile", tenant);
+}
+
 /*
  * Find the first day of a pair; see refresh.h.
  */
@@ -314,7 +326,13 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 	List	   *units = NIL;
 	ListCell   *lc;
 
-	if (look_back)
+	if (!wh_template_is_daily(tmpl))
+	{
+		units = whole_units(request, tmpl, tenant, today);
+		from = to + 1;
+		look_back = false;
+	}
+	else if (look_back)
 	{
 		from = to - tmpl->lookback_days;
 		if (tmpl->has_start_date && from < tmpl->start_date)
@@ -328,7 +346,7 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 
 		if (optional && is_final(tmpl, tenant, day))
 			continue;
-		unit = make_unit(tmpl, tenant, day, today);
+		unit = make_unit(tmpl, tenant, wh_period_day(day), day <= today);
 		units = request->newest_first ? lcons(unit, units) : lappend(units, unit);
 	}
 
@@ -356,11 +374,12 @@ add_due(List *units, const List *days, WhPurpose purpose,
 
 	foreach(lc, days)
 	{
+		DateADT		day = lfirst_int(lc);
 		WhUnit	   *unit;
 
-		if (has_unit(units, lfirst_int(lc)))
+		if (has_unit(units, day))
 			continue;
-		unit = make_unit(tmpl, tenant, lfirst_int(lc), today);
+		unit = make_unit(tmpl, tenant, wh_period_day(day), day <= today);
 		unit->purpose = purpose;
 		units = lappend(units, unit);
 	}
@@ -380,6 +399,54 @@ has_unit(const List *units, DateADT day)
 	}
 
 	return false;
+}
+
+/*
+ * List the units of a template that is not daily: one, for whatever days.  An
+ * incremental one asked for earlier days has one for each month of them, so
+ * that a long history is loaded in pieces that are kept.
+ */
+static List *
+whole_units(const WhRequest *request, const WhTemplate *tmpl,
+			const WhTenant *tenant, DateADT today)
+{
+	DateADT		to = request->has_to ? request->to : today;
+	DateADT		from = request->has_from ? request->from : to;
+	List	   *units = NIL;
+
+	if (request->missing_only && is_whole_loaded(tmpl, tenant))
+		return NIL;
+
+	if (!wh_template_is_incremental(tmpl) || request->missing_only ||
+		(!request->has_from && to >= today))
+		return list_make1(make_unit(tmpl, tenant, wh_period_whole(), true));
+
+	for (DateADT day = from; day <= to;)
+	{
+		WhPeriod	month = wh_period_make(WH_MONTH, day);
+		WhUnit	   *unit = make_unit(tmpl, tenant, wh_period_whole(), true);
+
+		unit->days.given = true;
+		unit->days.from = day;
+		unit->days.to = Min(to, month.end - 1);
+		units = lappend(units, unit);
+		day = month.end;
+	}
+
+	return units;
+}
+
+/*
+ * Is the one relation there, by the template as it is now?
+ */
+static bool
+is_whole_loaded(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	WhPeriod	whole = wh_period_whole();
+	const WhSlice *slice = wh_slice_find(tmpl->name, tenant->name, &whole);
+
+	return slice != NULL && slice->template_version == tmpl->version &&
+		wh_slice_is_populated(slice);
 }
 
 /*
@@ -488,14 +555,15 @@ wh_check_one_transaction(const List *units)
 }
 
 static WhUnit *
-make_unit(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day, DateADT today)
+make_unit(const WhTemplate *tmpl, const WhTenant *tenant, WhPeriod period,
+		  bool begun)
 {
 	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
 
 	unit->tmpl = tmpl;
 	unit->tenant = tenant;
-	unit->period = wh_period_day(day);
-	unit->begun = day <= today;
+	unit->period = period;
+	unit->begun = begun;
 
 	return unit;
 }
@@ -508,7 +576,8 @@ compare_tenant_day(const ListCell *a, const ListCell *b)
 	int			order = strcmp(left->tenant->name, right->tenant->name);
 
 	if (order == 0)
-		order = left->period.start - right->period.start;
+		order = (left->period.start > right->period.start) -
+			(left->period.start < right->period.start);
 	if (order == 0)
 		order = strcmp(left->tmpl->name, right->tmpl->name);
 
@@ -529,6 +598,8 @@ reason_to_skip(const WhUnit *unit)
 	if (!wh_slice_try_lock(unit->tmpl->name, unit->tenant->name))
 		return psprintf("template \"%s\" is already being refreshed for tenant \"%s\"",
 						unit->tmpl->name, unit->tenant->name);
+	if (wh_tenant_find(unit->tenant->name) == NULL)
+		return wh_unit_tenant_gone(unit->tenant->name);
 
 	slice = wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start);
 	if (unit->rollup)
@@ -574,8 +645,13 @@ load_unit(WhRun *run, void *arg)
 	WhMatviewResult result = {0};
 	const WhLoaded *loaded = &result.loaded;
 
+	if (wh_template_is_incremental(unit->tmpl))
+	{
+		load_incremental(run, unit);
+		return;
+	}
 	if (!load_rolled_day(run, unit, &result))
-		load_day(run, unit, &result);
+		load_relation(run, unit, &result);
 
 	run->status = "loaded";
 	run->method = wh_method_name(loaded->method);
@@ -594,32 +670,79 @@ load_unit(WhRun *run, void *arg)
 }
 
 /*
- * Load a day that is a relation of its own.
+ * Load a day, or a whole, that is a relation of its own.
  */
 static void
-load_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
+load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 {
 	const WhLoaded *loaded = &result->loaded;
 	WhSlice		slice = {0};
 
 	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &unit->rules, result);
 
-	slice.template_name = unit->tmpl->name;
-	slice.tenant_name = unit->tenant->name;
-	slice.period = unit->period;
 	slice.relation_schema = result->schema;
 	slice.relation_name = result->name;
-	slice.state = "loaded";
 	slice.row_count = loaded->fetched.rows;
 	slice.size_bytes = result->size_bytes;
 	slice.as_of = loaded->fetched.as_of;
-	slice.last_refresh = GetCurrentTimestamp();
 	slice.method = unconstify(char *, wh_method_name(loaded->method));
-	slice.run_id = run->run_id;
 	slice.template_version = unit->tmpl->version;
 	slice.content_hash = result->content_hash;
-	wh_slice_bind(&slice, unit->tmpl, unit->tenant->time_zone);
-	wh_slice_put(&slice);
+	note_load(run, unit, &slice);
+}
+
+/*
+ * Load what is new of an incremental template; when nothing is, the ledger
+ * need not be written.
+ */
+static void
+load_incremental(WhRun *run, const WhUnit *unit)
+{
+	WhSynced	synced = {0};
+	WhSlice		slice = {0};
+
+	wh_sync_load(unit->tmpl, unit->tenant, &unit->days, &unit->rules, &synced);
+
+	run->status = "loaded";
+	run->method = wh_method_name(synced.method);
+	run->choice = synced.reason;
+	run->drift = kept_lines(synced.fetched.drift, run->context);
+	run->rows_extracted = synced.fetched.rows;
+	run->rows_inserted = synced.counts.inserted;
+	run->rows_updated = synced.counts.updated;
+	run->rows_unchanged = synced.counts.unchanged;
+	run->bytes = synced.fetched.bytes;
+	run->fetch_ms = synced.fetched.fetch_ms;
+	run->load_ms = synced.load_ms;
+	run->lock_ms = synced.lock_ms;
+	run->as_of = synced.fetched.as_of;
+	if (!synced.news)
+		return;
+
+	slice.relation_schema = synced.schema;
+	slice.relation_name = synced.name;
+	slice.row_count = synced.stored;
+	slice.size_bytes = synced.size_bytes;
+	slice.as_of = synced.fetched.as_of;
+	slice.method = unconstify(char *, run->method);
+	slice.template_version = synced.version;
+	note_load(run, unit, &slice);
+}
+
+/*
+ * Tell the ledger of a relation that was loaded.
+ */
+static void
+note_load(const WhRun *run, const WhUnit *unit, WhSlice *slice)
+{
+	slice->template_name = unit->tmpl->name;
+	slice->tenant_name = unit->tenant->name;
+	slice->period = unit->period;
+	slice->state = "loaded";
+	slice->last_refresh = GetCurrentTimestamp();
+	slice->run_id = run->run_id;
+	wh_slice_bind(slice, unit->tmpl, unit->tenant->time_zone);
+	wh_slice_put(slice);
 }
 
 /*

@@ -44,6 +44,8 @@ typedef struct WhUnit
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
 	WhPeriod	period;
+	WhDays		days;			/* incremental: those to read again; else what
+								 * is new */
 	bool		rollup;			/* combine the period's slices, ask no tenant */
 	bool		allow_gaps;		/* of a roll-up: with days missing */
 	int			locks;			/* of a roll-up in one transaction; else 0 */
@@ -90,6 +92,9 @@ extern void wh_unit_run(const WhUnit *unit, WhRun *run);
  * or it is frozen.  NULL: it may be.
  */
 extern const char *wh_unit_kept_out(const WhUnit *unit);
+
+/* The reason to skip a unit whose tenant is no longer there by that name. */
+extern const char *wh_unit_tenant_gone(const char *tenant);
 
 /*
  * Find the first day that a pair should have: the template's start date, else

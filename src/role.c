@@ -8,6 +8,9 @@
  * a less trusted role left in a trigger, an operator or an index expression
  * runs with nobody else's rights.  An error leaves a switch together with its
  * (sub)transaction, which restores user, context and settings.
+ *
+ * The one exception is an owner who works in a session of his own, where his
+ * triggers would run with his rights anyway.
  */
 #include "postgres.h"
 
@@ -53,6 +56,39 @@ wh_role_leave(const WhRole *save)
 {
 	AtEOXact_GUC(false, save->nestlevel);
 	SetUserIdAndSecContext(save->userid, save->sec_context);
+}
+
+/*
+ * Ask whether the session is the role's own; see role.h.  Who logged in counts,
+ * since RESET SESSION AUTHORIZATION would bring a superuser back.
+ */
+bool
+wh_role_is_session(Oid roleid)
+{
+	Oid			userid;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+
+	return userid == roleid && sec_context == 0 &&
+		GetSessionUserId() == roleid && GetAuthenticatedUserId() == roleid;
+}
+
+/*
+ * Lift the restriction; see role.h.
+ */
+void
+wh_role_unrestricted(WhRole *save, const char *search_path)
+{
+	GetUserIdAndSecContext(&save->userid, &save->sec_context);
+	if (GetAuthenticatedUserId() != save->userid)
+		elog(ERROR, "session is not the owner's");
+	SetUserIdAndSecContext(save->userid,
+						   save->sec_context & ~SECURITY_RESTRICTED_OPERATION);
+	save->nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", search_path,
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
 }
 
 /*

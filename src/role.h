@@ -24,6 +24,19 @@ extern void wh_role_owner(WhRole *save, Oid owner);
 extern void wh_role_installer(WhRole *save);
 extern void wh_role_leave(const WhRole *save);
 
+/*
+ * Is the session the role's own, and nothing restricted: is there no way back
+ * from here to another's rights?  Asked before any switch.
+ */
+extern bool wh_role_is_session(Oid roleid);
+
+/*
+ * Inside wh_role_owner(), in a session that was the owner's before: lift the
+ * restriction for statements that fire what he put on his tables, with his
+ * search_path.  Left by wh_role_leave(), too.
+ */
+extern void wh_role_unrestricted(WhRole *save, const char *search_path);
+
 extern Oid	wh_installer_oid(void); /* owner of schema _wh */
 extern void wh_role_check_owner(Oid owner);
 extern void wh_need_superuser(const char *what);

@@ -24,6 +24,14 @@
 #include "run.h"
 #include "spi.h"
 
+/* Rows that are looked at, and perhaps deleted, in one transaction. */
+#define PRUNE_BATCH "5000"
+
+/* Two runs that both ended well, or both did not. */
+#define SAME_OUTCOME \
+	"later.status IN ('loaded', 'failed', 'lost')" \
+	" AND (later.status = 'loaded') = (r.status = 'loaded')"
+
 static WhSync *find_sync(const char *condition, WhArg arg);
 static bool report_sync(const char *assignments, const WhArg *args, int nargs);
 static char *service_instance(void);
@@ -285,6 +293,7 @@ wh_run_rechecked(const char *template_name, const char *tenant, DateADT day,
 				   " AND tenant_name OPERATOR(pg_catalog.=) $2"
 				   " AND period_start OPERATOR(pg_catalog.=) $3"
 				   " AND run_started_at OPERATOR(pg_catalog.>=) $4"
+				   " AND kind OPERATOR(pg_catalog.<>) 'rollup'"
 				   " AND (status OPERATOR(pg_catalog.=) 'loaded'"
 				   "   OR kind OPERATOR(pg_catalog.=) 'reconcile'"
 				   "   AND error_category OPERATOR(pg_catalog.=) 'data')"
@@ -292,6 +301,59 @@ wh_run_rechecked(const char *template_name, const char *tenant, DateADT day,
 	SPI_finish();
 
 	return found;
+}
+
+/*
+ * Delete old rows, one batch; see run.h.
+ */
+bool
+wh_run_prune(int64 *after, TimestampTz successes_before,
+			 TimestampTz failures_before, int64 *deleted)
+{
+	WhArg		args[4];
+	int64		last;
+
+	args[0] = wh_int8(*after);
+	SPI_connect();
+	(void) wh_spi(SPI_OK_SELECT,
+				  "SELECT pg_catalog.max(batch.run_id) FROM ("
+				  "   SELECT run_id FROM _wh.extract_runs"
+				  "   WHERE run_id OPERATOR(pg_catalog.>) $1"
+				  "   ORDER BY run_id LIMIT " PRUNE_BATCH ") AS batch", args, 1);
+	last = wh_col_int8(0, 1, 0);
+	SPI_finish();
+	if (last == 0)
+		return false;
+
+	args[1] = wh_int8(last);
+	args[2] = wh_timestamptz(successes_before);
+	args[3] = wh_timestamptz(failures_before);
+	*deleted += wh_ledger("DELETE FROM _wh.extract_runs AS r"
+						  " WHERE r.run_id > $1 AND r.run_id <= $2"
+						  " AND CASE WHEN r.status IN ('loaded', 'skipped')"
+						  "   THEN r.run_started_at < $3"
+						  " WHEN r.status IN ('failed', 'lost')"
+						  "   THEN r.run_started_at < $4"
+						  " ELSE false END"
+						  " AND (r.status = 'skipped' OR EXISTS ("
+						  "   SELECT FROM _wh.extract_runs AS later"
+						  "   WHERE later.template_name = r.template_name"
+						  "   AND later.tenant_name = r.tenant_name"
+						  "   AND later.period_start IS NOT DISTINCT FROM r.period_start"
+						  "   AND later.run_id > r.run_id AND later.kind = r.kind"
+						  "   AND " SAME_OUTCOME ")"
+						  " OR (r.template_name IS NULL OR r.tenant_name IS NULL) AND EXISTS ("
+						  "   SELECT FROM _wh.extract_runs AS later"
+						  "   WHERE later.template_name IS NOT DISTINCT FROM r.template_name"
+						  "   AND later.tenant_name IS NOT DISTINCT FROM r.tenant_name"
+						  "   AND later.period_start IS NOT DISTINCT FROM r.period_start"
+						  "   AND later.table_name IS NOT DISTINCT FROM r.table_name"
+						  "   AND later.run_id > r.run_id AND later.kind = r.kind"
+						  "   AND " SAME_OUTCOME "))",
+						  args, lengthof(args));
+	*after = last;
+
+	return true;
 }
 
 /*

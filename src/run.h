@@ -83,6 +83,15 @@ extern void wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), v
 extern bool wh_run_rechecked(const char *template_name, const char *tenant,
 							 DateADT day, TimestampTz since);
 
+/*
+ * Delete rows of runs that began before then, of the next few thousand after
+ * run "after", which moves on; DT_NOBEGIN keeps all.  The last success and the
+ * last failure of each unit stay, and what is still open.  False when there
+ * are no further rows.  Caller: owner, who commits in between.
+ */
+extern bool wh_run_prune(int64 *after, TimestampTz successes_before,
+						 TimestampTz failures_before, int64 *deleted);
+
 /* A sync of an outside service, as its row of the log has it. */
 typedef struct WhSync
 {

@@ -85,6 +85,15 @@ wh_become_owner(WhRole *save)
 	wh_role_owner(save, wh_owner_oid());
 }
 
+char *
+wh_owner_session_path(void)
+{
+	if (!wh_role_is_session(wh_owner_oid()))
+		return NULL;
+
+	return GetConfigOptionByName("search_path", NULL, false);
+}
+
 /*
  * Throw where nothing may go out; see settings.h.  A restored or cloned
  * instance has another system identifier: a staging copy must not pull from,

@@ -27,6 +27,12 @@ extern void wh_become_owner(WhRole *save);
 extern Oid	wh_owner_oid(void);
 
 /*
+ * The search_path of a session that is the owner's own, palloc'd; NULL in any
+ * other (see wh_role_is_session).  Asked before becoming the owner.
+ */
+extern char *wh_owner_session_path(void);
+
+/*
  * Throw before anything is sent out or written: 25006 in recovery or a
  * read-only transaction, 55000 in a parallel worker, in binary upgrade, and
  * in a restored or cloned instance that was not adopted.

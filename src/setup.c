@@ -234,6 +234,7 @@ grant_owner(const char *owner)
 	ddl("REVOKE ALL ON _wh.sealed_secrets FROM %s", role);
 	ddl("GRANT INSERT, UPDATE, DELETE ON _wh.tenant_connections, _wh.mv_templates TO %s", role);
 	ddl("GRANT INSERT ON _wh.tenant_password_entry TO %s", role);
+	ddl("GRANT UPDATE (last_extracted_at) ON _wh.extract_watermarks TO %s", role);
 	ddl("GRANT EXECUTE ON ALL ROUTINES IN SCHEMA _wh TO %s", role);
 	ddl("GRANT USAGE ON FOREIGN SERVER " WH_UNION_SERVER " TO %s", role);
 	if (OidIsValid(get_namespace_oid("cron", true)))
@@ -264,11 +265,14 @@ grant_monitor(const char *monitor)
 	if (!is_member_of_role_nosuper(get_role_oid(monitor, false), ROLE_PG_READ_ALL_STATS))
 		ddl("GRANT pg_read_all_stats TO %s", role);
 	ddl("GRANT USAGE ON SCHEMA _wh TO %s", role);
-	ddl("GRANT SELECT ON _wh.extract_runs, _wh.slices, _wh.v_table_freshness,"
-		" _wh.v_recent_failures, _wh.v_coverage, _wh.v_storage, _wh.v_progress,"
-		" _wh.sync_status, _wh.sync_history TO %s", role);
-	ddl("GRANT EXECUTE ON FUNCTION _wh.wh_status(), _wh.current_date_utc(),"
-		" _wh.wh_statistics(interval) TO %s", role);
+	ddl("GRANT SELECT ON _wh.extract_runs, _wh.slices, _wh.extract_watermarks,"
+		" _wh.v_table_freshness, _wh.v_watermark_lag, _wh.v_recent_failures, _wh.v_coverage,"
+		" _wh.v_storage, _wh.v_progress, _wh.v_open_runs, _wh.v_instance, _wh.v_growth,"
+		" _wh.v_durations, _wh.sync_status, _wh.sync_history, _wh.v_jobs TO %s", role);
+	ddl("GRANT EXECUTE ON FUNCTION _wh.current_date_utc(), _wh.wh_status(),"
+		" _wh.wh_health(), _wh.wh_statistics(interval), _wh.wh_metrics(),"
+		" _wh.metric_labels(text, text), _wh.wh_report_html(date, date),"
+		" _wh.job_states() TO %s", role);
 }
 
 /*

@@ -18,8 +18,10 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -176,6 +178,38 @@ wh_spi_stream(const char *sql, WhOnTuple on_tuple, void *arg)
 	SPI_finish();
 
 	return rows;
+}
+
+/*
+ * Plan with joins by index only, then run; see spi.h.
+ */
+uint64
+wh_spi_by_index(int expected, const char *sql)
+{
+	static const char *const others[] = {
+		"enable_hashjoin", "enable_mergejoin", "enable_seqscan", "jit"
+	};
+	int			nestlevel = NewGUCNestLevel();
+	SPIPlanPtr	plan;
+	CachedPlan *cached;
+	int			code;
+
+	for (int i = 0; i < (int) lengthof(others); i++)
+		(void) set_config_option(others[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	plan = SPI_prepare(sql, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI returned %s for: %s", SPI_result_code_string(SPI_result), sql);
+	cached = SPI_plan_get_cached_plan(plan);
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, NULL);
+	AtEOXact_GUC(false, nestlevel);
+
+	code = SPI_execute_plan(plan, NULL, NULL, false, 0);
+	if (code != expected)
+		elog(ERROR, "SPI returned %s for: %s", SPI_result_code_string(code), sql);
+
+	return SPI_processed;
 }
 
 /*

@@ -51,6 +51,13 @@ typedef void (*WhOnTuple) (void *arg, HeapTuple tuple, TupleDesc desc);
 extern uint64 wh_spi_stream(const char *sql, WhOnTuple on_tuple, void *arg);
 
 /*
+ * The same for a statement that joins few rows to a table by its index, which
+ * the planner may think dear: other joins are switched off while it is
+ * planned, and on again while it runs what triggers do.
+ */
+extern uint64 wh_spi_by_index(int expected, const char *sql);
+
+/*
  * Read a column of a result row.  The copy is made in CurrentMemoryContext:
  * after SPI_connect() switch to the caller's context first.  Columns count
  * from 1.

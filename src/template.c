@@ -41,6 +41,8 @@ static void check_words(const WhTemplate *tmpl);
 static void check_word(const char *setting, const char *value,
 					   const char *const *words, int nwords, int built);
 static void check_columns(const WhTemplate *tmpl);
+static void check_incremental(const WhTemplate *tmpl);
+static void check_not_incremental(const WhTemplate *tmpl);
 static Form_pg_attribute column_of(const WhTemplate *tmpl, const char *setting,
 								   const char *name);
 static void guarded(void (*work) (WhTemplate *tmpl), WhTemplate *tmpl);
@@ -105,6 +107,16 @@ wh_template_trigger(PG_FUNCTION_ARGS)
 						wh_row_text(old, desc, "template_name")),
 				 errdetail("Its relations and its history carry the name."),
 				 errhint("Add a new template, or set the description.")));
+
+	if (text_differs(old, new, desc, "materialization") &&
+		(wh_template_is_daily(tmpl) || wh_template_is_daily(from_tuple(old, desc))))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("template \"%s\" cannot change from %s to %s", tmpl->name,
+						wh_row_text(old, desc, "materialization"),
+						tmpl->materialization),
+				 errdetail("A daily template has a relation per day, any other one relation."),
+				 errhint("Add a new template.")));
 
 	if ((text_differs(old, new, desc, "query_template") ||
 		 text_differs(old, new, desc, "column_definitions") ||
@@ -172,6 +184,18 @@ wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant)
 	}
 
 	return tmpl->tenants == NIL;
+}
+
+bool
+wh_template_is_daily(const WhTemplate *tmpl)
+{
+	return strcmp(tmpl->materialization, "daily") == 0;
+}
+
+bool
+wh_template_is_incremental(const WhTemplate *tmpl)
+{
+	return strcmp(tmpl->materialization, "incremental") == 0;
 }
 
 int
@@ -424,6 +448,9 @@ complete(WhTemplate *tmpl)
 	tmpl->after_create = options.after_create;
 	tmpl->daily_retention = options.daily_retention;
 	tmpl->monthly_retention = options.monthly_retention;
+	tmpl->keep_stored = options.keep_stored;
+	tmpl->has_overlap = options.has_overlap;
+	tmpl->overlap = options.overlap;
 }
 
 /*
@@ -435,12 +462,16 @@ check(WhTemplate *tmpl)
 {
 	wh_check_template_name(tmpl->name);
 	check_words(tmpl);
-	wh_gate_query(tmpl->query, strcmp(tmpl->materialization, "daily") == 0);
+	wh_gate_query(tmpl->query, wh_template_is_daily(tmpl));
 	if (tmpl->column_definitions == NULL)
 		return;
 
 	complete(tmpl);
 	check_columns(tmpl);
+	if (wh_template_is_incremental(tmpl))
+		check_incremental(tmpl);
+	else
+		check_not_incremental(tmpl);
 	wh_gate_indexes(tmpl->indexes, tmpl->columns);
 }
 
@@ -454,7 +485,7 @@ check_words(const WhTemplate *tmpl)
 	static const char *const drifts[] = {"fail", "adapt"};
 
 	check_word("materialization", tmpl->materialization,
-			   materializations, lengthof(materializations), 1);
+			   materializations, lengthof(materializations), 3);
 	check_word("source", tmpl->source, sources, lengthof(sources), 1);
 	check_word("on_drift", tmpl->on_drift, drifts, lengthof(drifts),
 			   lengthof(drifts));
@@ -521,6 +552,48 @@ check_columns(const WhTemplate *tmpl)
 							tmpl->time_column, format_type_be(type)),
 					 errhint("Name a column of type date, timestamp or timestamptz.")));
 	}
+}
+
+/*
+ * Check what only an incremental template needs: a key to know its rows by,
+ * and a column that says when a row changed.
+ */
+static void
+check_incremental(const WhTemplate *tmpl)
+{
+	Oid			type;
+
+	if (tmpl->key_columns == NIL || tmpl->watermark_column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an incremental template needs %s",
+						tmpl->key_columns == NIL ? "key_columns" : "watermark_column"),
+				 errhint("Name the columns of the natural key in key_columns, and in watermark_column the one that says when a row was written at the source.")));
+
+	type = column_of(tmpl, "watermark_column", tmpl->watermark_column)->atttypid;
+	if (type != TIMESTAMPTZOID && type != TIMESTAMPOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("watermark_column \"%s\" is of type %s",
+						tmpl->watermark_column, format_type_be(type)),
+				 errhint("Name a column of type timestamptz or timestamp.")));
+}
+
+/*
+ * Refuse options that nobody would read.
+ */
+static void
+check_not_incremental(const WhTemplate *tmpl)
+{
+	WhOptions	options;
+
+	wh_options_read(tmpl->options, &options);
+	if (options.for_incremental != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" is for incremental templates",
+						options.for_incremental),
+				 errhint("Leave it out, or let materialization be 'incremental'.")));
 }
 
 static Form_pg_attribute

@@ -55,6 +55,9 @@ typedef struct WhTemplate
 	char	   *after_create;
 	Interval   *daily_retention;
 	Interval   *monthly_retention;
+	bool		keep_stored;	/* on_conflict: rows that are there stay */
+	bool		has_overlap;	/* even where it is not needed */
+	int64		overlap;		/* in microseconds */
 } WhTemplate;
 
 /*
@@ -72,6 +75,13 @@ extern List *wh_templates_all(void);
 
 /* Does the template apply to the tenant (its list of tenants, or all)? */
 extern bool wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant);
+
+/*
+ * Is it kept by days?  Any other has one relation per tenant, {schema}.{name},
+ * and no view over it but the public one.
+ */
+extern bool wh_template_is_daily(const WhTemplate *tmpl);
+extern bool wh_template_is_incremental(const WhTemplate *tmpl);
 
 /* How many indexes a relation of the template carries. */
 extern int	wh_template_index_count(const WhTemplate *tmpl);

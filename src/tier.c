@@ -35,6 +35,7 @@
 #include "rollup.h"
 #include "settings.h"
 #include "spi.h"
+#include "tier.h"
 
 /* Years that a date and our names can have. */
 #define FIRST_YEAR 1
@@ -187,6 +188,29 @@ wh_run_rollup(PG_FUNCTION_ARGS)
 		raise_failures(&report, list_length(units));
 
 	PG_RETURN_VOID();
+}
+
+List *
+wh_rollups_due(void)
+{
+	WhRequest	request = {0};
+
+	wh_request_resolve(&request, NULL, NULL);
+
+	return due_plans(&request);
+}
+
+int
+wh_rollups_committed(List *plans, WhRun *first_failure)
+{
+	WhRunOptions options = {.parallel = wh_max_workers,.commits = true};
+	Report		report = {.begun = GetCurrentTimestamp(),.plans = plans};
+
+	(void) wh_run_units(make_units(plans, false, false), &options, report_run, &report);
+	tidy_pairs();
+	*first_failure = report.first_failure;
+
+	return report.failed;
 }
 
 /*

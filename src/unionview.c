@@ -18,6 +18,7 @@
 #include "run.h"
 #include "settings.h"
 #include "slice.h"
+#include "tenant.h"
 #include "uniontable.h"
 #include "unionview.h"
 #include "viewmake.h"
@@ -36,6 +37,7 @@ typedef struct Member
 } Member;
 
 static List *views_naming(const WhTemplate *tmpl, const WhTenant *tenant);
+static Oid	relation_of(const WhTemplate *tmpl, const WhTenant *tenant);
 static void lock_stale(const WhTemplate *tmpl, List *members);
 static bool update_tenant(const WhTemplate *tmpl, const char *tenant,
 						  const char *schema);
@@ -59,7 +61,12 @@ static List *views_on_table(const WhTemplate *tmpl);
 bool
 wh_unionview_tenant(const WhTemplate *tmpl, const WhTenant *tenant)
 {
-	bool		changed = ensure_table(tmpl);
+	bool		changed;
+
+	/* There the one relation has the name that the view would have. */
+	if (!wh_template_is_daily(tmpl))
+		return false;
+	changed = ensure_table(tmpl);
 
 	return update_tenant(tmpl, tenant->name, tenant->schema) || changed;
 }
@@ -141,7 +148,7 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 	wh_published_lock(tmpl->name);
 	if (tenant != NULL)
 	{
-		Oid			relid = wh_view_relid(tmpl, tenant->name);
+		Oid			relid = relation_of(tmpl, tenant);
 
 		/* A public view may wait for its change of layout. */
 		if (wh_view_shows(wh_view_relid(tmpl, WH_PUBLIC_VIEW), relid))
@@ -216,24 +223,54 @@ wh_unionview_renamed(const WhTemplate *tmpl, const WhTenant *tenant)
 static List *
 views_naming(const WhTemplate *tmpl, const WhTenant *tenant)
 {
-	Oid			own = wh_view_relid(tmpl, tenant->name);
+	Oid			own = relation_of(tmpl, tenant);
 	Oid			public = wh_view_relid(tmpl, WH_PUBLIC_VIEW);
+	List	   *views = NIL;
 
 	if (!OidIsValid(own))
 		return NIL;
+	if (wh_template_is_daily(tmpl))
+		views = lappend_oid(views, own);
 
-	return wh_view_shows(public, own) ? list_make2_oid(own, public)
-		: list_make1_oid(own);
+	return wh_view_shows(public, own) ? lappend_oid(views, public) : views;
 }
 
 /*
- * Write a tenant's view anew if it shows the relation; see unionview.h.
+ * Find what people read of a tenant: its view, or the one relation that has
+ * the view's name.
+ */
+static Oid
+relation_of(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	WhPeriod	whole = wh_period_whole();
+	const WhSlice *slice;
+
+	if (wh_template_is_daily(tmpl))
+		return wh_view_relid(tmpl, tenant->name);
+	slice = wh_slice_find(tmpl->name, tenant->name, &whole);
+
+	return slice ? wh_slice_relid(slice) : InvalidOid;
+}
+
+/*
+ * Write the view anew that shows the relation, if one does; see unionview.h.
  */
 void
 wh_unionview_let_go(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid)
 {
-	if (wh_view_shows(wh_view_relid(tmpl, tenant->name), relid))
-		(void) wh_unionview_tenant(tmpl, tenant);
+	if (wh_view_shows(wh_unionview_over(tmpl, tenant), relid))
+		(void) (wh_template_is_daily(tmpl) ? wh_unionview_tenant(tmpl, tenant)
+				: wh_unionview_public(tmpl));
+}
+
+/*
+ * Find the view over a tenant's slices; see unionview.h.
+ */
+Oid
+wh_unionview_over(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	return wh_view_relid(tmpl, wh_template_is_daily(tmpl) ? tenant->name
+						 : WH_PUBLIC_VIEW);
 }
 
 /*
@@ -302,10 +339,19 @@ update_tenant(const WhTemplate *tmpl, const char *tenant, const char *schema)
 	return true;
 }
 
+/*
+ * The work on one view.  A tenant that was dropped or renamed while we waited
+ * for the lock took its view along.
+ */
 static void
 update_member(WhRun *run, void *arg)
 {
 	const Member *member = (const Member *) arg;
+
+	run->status = "loaded";
+	if (strcmp(member->tenant, WH_PUBLIC_VIEW) != 0 &&
+		wh_tenant_find(member->tenant) == NULL)
+		return;
 
 	if (OidIsValid(member->busy))
 		wh_lock_missed(member->busy,
@@ -315,7 +361,6 @@ update_member(WhRun *run, void *arg)
 		(void) wh_unionview_public(member->tmpl);
 	else
 		(void) update_tenant(member->tmpl, member->tenant, member->schema);
-	run->status = "loaded";
 }
 
 /*
@@ -390,7 +435,7 @@ members_of(const WhTemplate *tmpl)
 	{
 		const WhSliceTenant *tenant = (const WhSliceTenant *) lfirst(lc);
 
-		if (!is_member(members, tenant->name))
+		if (wh_template_is_daily(tmpl) && !is_member(members, tenant->name))
 			members = lappend(members, make_member(tmpl, tenant->name,
 												   tenant->schema, NULL));
 	}

@@ -12,8 +12,10 @@
 /*
  * Create or rebuild {schema}.{template} and public.{template}: over the
  * template's foreign table, which is made or made to fit first, or over the
- * populated slices of the ledger and the tenants' views.  False when nothing
- * had to change, as in the layout expand when slices come and go.
+ * populated slices of the ledger and the tenants' views.  A template that is
+ * not daily has no view per tenant: the public one shows its relations.
+ * False when nothing had to change, as in the layout expand when slices come
+ * and go.
  * Caller: owner, in a transaction of its own or after the last byte, since
  * replacing takes AccessExclusiveLock (tried with back-off until
  * lock_deadline, then 55P03); the schema exists (wh_matview_schema).  A
@@ -31,8 +33,14 @@ extern bool wh_unionview_public(const WhTemplate *tmpl);
 extern bool wh_unionview_all(const WhTemplate *tmpl);
 
 /*
- * Write the tenant's view anew if it shows this relation, which is about to
- * give its place to another.
+ * The view that shows a tenant's slices themselves in the layout union; or
+ * InvalidOid.
+ */
+extern Oid	wh_unionview_over(const WhTemplate *tmpl, const WhTenant *tenant);
+
+/*
+ * Write that view anew if it shows this relation, which is about to give its
+ * place to another.
  */
 extern void wh_unionview_let_go(const WhTemplate *tmpl, const WhTenant *tenant,
 								Oid relid);

@@ -57,8 +57,9 @@ typedef struct ViewCall
 	const WhTenant *tenant;
 } ViewCall;
 
-static bool run_all(List *units);
-static List *run_units(List *units, WhOnResult on_result, void *arg);
+static bool run_all(List *units, const char *session_path);
+static List *run_units(List *units, const char *session_path,
+					   WhOnResult on_result, void *arg);
 static void warn_of_run(void *arg, const WhUnit *unit, const WhRun *run);
 static void report_day(void *arg, const WhUnit *unit, const WhRun *run);
 static void report_error(void *arg, const WhUnit *unit, const WhRun *run);
@@ -94,7 +95,9 @@ wh_create_mv_from_template(PG_FUNCTION_ARGS)
 	char	   *schema = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	WhRequest	request = {0};
 	const WhTenant *tenant;
+	WhPeriod	whole = wh_period_whole();
 	const WhSlice *slice;
+	const char *session_path;
 	WhRole		caller;
 	bool		ok = true;
 
@@ -106,6 +109,7 @@ wh_create_mv_from_template(PG_FUNCTION_ARGS)
 	tenant_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	request.has_from = request.has_to = true;
 	request.from = request.to = PG_GETARG_DATEADT(3);
+	session_path = wh_owner_session_path();
 
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, template_name, tenant_name);
@@ -117,14 +121,17 @@ wh_create_mv_from_template(PG_FUNCTION_ARGS)
 						schema, tenant_name),
 				 errhint("Leave target_schema out, or give '%s'.", tenant->schema)));
 
-	slice = wh_slice_covering(template_name, tenant_name, request.to);
+	slice = wh_template_is_daily((const WhTemplate *) linitial(request.templates))
+		? wh_slice_covering(template_name, tenant_name, request.to)
+		: wh_slice_find(template_name, tenant_name, &whole);
 	if (slice != NULL && strcmp(slice->state, "empty") != 0 && wh_slice_is_populated(slice))
 		ereport(NOTICE,
 				(errmsg("%s \"%s.%s\" is already loaded",
-						slice->period.kind == WH_DAY ? "slice" : "roll-up",
+						slice->period.kind == WH_DAY ? "slice" :
+						slice->period.kind == WH_WHOLE ? "relation" : "roll-up",
 						slice->relation_schema, slice->relation_name)));
 	else
-		ok = run_all(wh_units(&request));
+		ok = run_all(wh_units(&request), session_path);
 	wh_role_leave(&caller);
 
 	PG_RETURN_BOOL(ok);
@@ -139,15 +146,17 @@ wh_update_mv_by_template(PG_FUNCTION_ARGS)
 	char	   *template_name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char	   *tenant_name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	WhRequest	request = {0};
+	const char *session_path;
 	WhRole		caller;
 	bool		ok;
 
 	request.has_to = true;
 	request.to = PG_GETARG_DATEADT(2);
+	session_path = wh_owner_session_path();
 
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, template_name, tenant_name);
-	ok = run_all(wh_units(&request));
+	ok = run_all(wh_units(&request), session_path);
 	wh_role_leave(&caller);
 
 	PG_RETURN_BOOL(ok);
@@ -166,16 +175,18 @@ wh_update_mv_window_by_template(PG_FUNCTION_ARGS)
 	TimestampTz start = GetCurrentTimestamp();
 	Report		report = {0};
 	StringInfoData json;
+	const char *session_path;
 	WhRole		caller;
 
 	request.has_from = request.has_to = true;
 	request.from = PG_GETARG_DATEADT(2);
 	request.to = PG_GETARG_DATEADT(3);
+	session_path = wh_owner_session_path();
 
 	initStringInfo(&report.json);
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, template_name, tenant_name);
-	(void) wh_publish(run_units(wh_units(&request), report_day, &report));
+	(void) wh_publish(run_units(wh_units(&request), session_path, report_day, &report));
 	wh_role_leave(&caller);
 
 	initStringInfo(&json);
@@ -246,6 +257,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 	TimestampTz start = GetCurrentTimestamp();
 	Report		report = {0};
 	StringInfoData json;
+	const char *session_path;
 	WhRole		caller;
 	List	   *units;
 
@@ -255,6 +267,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 	request.to = request.has_to ? PG_GETARG_DATEADT(1) : 0;
 	request.newest_first = true;
 	request.missing_only = true;
+	session_path = wh_owner_session_path();
 
 	initStringInfo(&report.json);
 	wh_become_owner(&caller);
@@ -264,7 +277,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 		? wh_templates_enabled() : named_templates(PG_GETARG_ARRAYTYPE_P(3));
 	units = rebuild_units(&request);
 	if (!dry_run)
-		(void) wh_publish(run_units(units, report_error, &report));
+		(void) wh_publish(run_units(units, session_path, report_error, &report));
 	wh_role_leave(&caller);
 
 	initStringInfo(&json);
@@ -285,20 +298,20 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
  * current and shown.
  */
 static bool
-run_all(List *units)
+run_all(List *units, const char *session_path)
 {
 	bool		ok = true;
 
-	return wh_publish(run_units(units, warn_of_run, &ok)) && ok;
+	return wh_publish(run_units(units, session_path, warn_of_run, &ok)) && ok;
 }
 
 /*
  * Run units in workers, as far as settings let us.
  */
 static List *
-run_units(List *units, WhOnResult on_result, void *arg)
+run_units(List *units, const char *session_path, WhOnResult on_result, void *arg)
 {
-	WhRunOptions options = {.parallel = wh_max_workers};
+	WhRunOptions options = {.parallel = wh_max_workers,.session_path = session_path};
 
 	return wh_run_units(units, &options, on_result, arg);
 }
@@ -499,14 +512,14 @@ rebuild_units(WhRequest *request)
 
 			if (!wh_template_applies(tmpl, tenant))
 				continue;
-			if (!wh_first_day(tmpl, tenant, &one.from))
+			one.has_from = wh_template_is_daily(tmpl);
+			if (one.has_from && !wh_first_day(tmpl, tenant, &one.from))
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("no first day is known for template \"%s\" and tenant \"%s\"",
 								tmpl->name, tenant->name),
 						 errhint("Give from_date, or SELECT _wh.alter_template(%s, options => '{\"start_date\": \"...\"}');",
 								 quote_literal_cstr(tmpl->name))));
-			one.has_from = true;
 			one.templates = list_make1(tmpl);
 			one.tenants = list_make1(tenant);
 			units = list_concat(units, wh_units(&one));

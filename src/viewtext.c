@@ -25,7 +25,8 @@
 /* Longest flat chain of UNION ALL. */
 #define FLAT_ARMS 64
 
-static List *slice_arms(const WhTemplate *tmpl, const char *tenant);
+static List *slice_arms(const WhTemplate *tmpl, const char *tenant,
+						const char *without);
 static List *view_arms(const WhTemplate *tmpl, const char *without);
 static List *table_arm(const WhTemplate *tmpl);
 static WhViewArm *make_arm(const char *schema, const char *name, Oid relid);
@@ -49,7 +50,7 @@ wh_view_of_tenant(const WhTemplate *tmpl, const char *tenant,
 	view->schema = schema;
 	view->columns = tmpl->columns;
 	view->arms = tmpl->layout == WH_LAYOUT_EXPAND
-		? table_arm(tmpl) : slice_arms(tmpl, tenant);
+		? table_arm(tmpl) : slice_arms(tmpl, tenant, NULL);
 	view->definition = wh_view_select(view);
 
 	return view;
@@ -67,19 +68,22 @@ wh_view_of_all(const WhTemplate *tmpl, const char *without)
 	view->tenant = WH_PUBLIC_VIEW;
 	view->schema = wh_settings()->public_schema;
 	view->columns = wh_with_schema_name(tmpl->columns);
-	view->arms = tmpl->layout == WH_LAYOUT_EXPAND
-		? table_arm(tmpl) : view_arms(tmpl, without);
+	if (tmpl->layout == WH_LAYOUT_EXPAND)
+		view->arms = table_arm(tmpl);
+	else
+		view->arms = wh_template_is_daily(tmpl)
+			? view_arms(tmpl, without) : slice_arms(tmpl, NULL, without);
 	view->definition = wh_view_select(view);
 
 	return view;
 }
 
 /*
- * List a tenant's slices that can be read: one unpopulated arm makes the whole
- * view an error.
+ * List the slices of a tenant, or of all tenants but one, that can be read: one
+ * unpopulated arm makes the whole view an error.
  */
 static List *
-slice_arms(const WhTemplate *tmpl, const char *tenant)
+slice_arms(const WhTemplate *tmpl, const char *tenant, const char *without)
 {
 	List	   *arms = NIL;
 	ListCell   *lc;
@@ -88,7 +92,8 @@ slice_arms(const WhTemplate *tmpl, const char *tenant)
 	{
 		const WhSlice *slice = (const WhSlice *) lfirst(lc);
 
-		if (strcmp(slice->state, "empty") != 0 && wh_slice_is_populated(slice))
+		if (strcmp(slice->state, "empty") != 0 && wh_slice_is_populated(slice) &&
+			(without == NULL || strcmp(slice->tenant_name, without) != 0))
 			arms = lappend(arms, make_arm(slice->relation_schema,
 										  slice->relation_name,
 										  wh_slice_relid(slice)));

@@ -38,8 +38,9 @@ extern WhView *wh_view_of_tenant(const WhTemplate *tmpl, const char *tenant,
 								 const char *schema);
 
 /*
- * Describe the public view over the tenants' views that are there, but for
- * the tenant "without" (NULL: all).
+ * Describe the public view over the tenants' views that are there (of a
+ * template that is not daily, over their relations), but for the tenant
+ * "without" (NULL: all).
  */
 extern WhView *wh_view_of_all(const WhTemplate *tmpl, const char *without);
 

@@ -40,6 +40,7 @@
 #include "worker.h"
 
 static bool serving = false;
+static char *owner_path;		/* search_path as roles and database have it */
 
 static void connect_as_owner(dsm_segment *segment, WhQueue *queue, int me);
 static void set(const char *name, const char *value);
@@ -79,6 +80,8 @@ wh_worker_main(Datum main_arg)
 	serving = true;
 	queue = wh_queue_of(segment);
 	connect_as_owner(segment, queue, me);
+	owner_path = MemoryContextStrdup(TopMemoryContext,
+									 GetConfigOption("search_path", false, false));
 	wh_worker_pin(wh_queue_settings(queue));
 	wh_queue_enter(queue, me);
 
@@ -191,10 +194,12 @@ reopen(WhPool *pool)
 static void
 show_activity(const WhClaim *claim)
 {
-	char	   *name = psprintf("pg_warehouse %s %s/%s %s",
+	bool		whole = claim->period.kind == WH_WHOLE;
+	char	   *name = psprintf("pg_warehouse %s %s/%s%s%s",
 								claim->rollup ? "roll-up" : "refresh",
 								claim->template_name, claim->tenant_name,
-								wh_date_text(claim->period.start));
+								whole ? "" : " ",
+								whole ? "" : wh_date_text(claim->period.start));
 
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, name);
@@ -214,21 +219,27 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 	ErrorData  *volatile error = NULL;
 
 	unit->period = claim->period;
+	unit->days = claim->days;
 	unit->rollup = claim->rollup;
 	unit->allow_gaps = claim->allow_gaps;
 	unit->begun = claim->begun;
 	unit->purpose = claim->purpose;
 	unit->rules = claim->rules;
 	unit->rules.may_refill = true;
+	unit->rules.settle = true;
+	unit->rules.session_path = owner_path;
 
 	PG_TRY();
 	{
 		announce(claim, unit, run);
 		wh_queue_logged(queue, me, run->run_id);
 		MemoryContextSwitchTo(context);
-		if (claim->consistent)
-			wh_pool_share_snapshot(pool, unit->tenant, claim->period.start);
-		work(unit, run);
+		if (run->reason == NULL)
+		{
+			if (claim->consistent)
+				wh_pool_share_snapshot(pool, unit->tenant, claim->period.start);
+			work(unit, run);
+		}
 	}
 	PG_CATCH();
 	{
@@ -253,8 +264,9 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 }
 
 /*
- * Look up what the claim names, and tell the log that it begins.  Until the
- * log has heard, the run has the claim's names.
+ * Look up what the claim names, and tell the log that it begins; or, where the
+ * tenant is no longer there, that it is skipped.  Until the log has heard, the
+ * run has the claim's names.
  */
 static void
 announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
@@ -269,8 +281,16 @@ announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
 	begin(&caller);
 	MemoryContextSwitchTo(context);
 	unit->tmpl = wh_template(claim->template_name);
-	unit->tenant = wh_tenant(claim->tenant_name);
-	wh_unit_start(unit, run);
+	unit->tenant = wh_tenant_find(claim->tenant_name);
+	if (unit->tenant != NULL)
+		wh_unit_start(unit, run);
+	else
+	{
+		run->reason = wh_unit_tenant_gone(claim->tenant_name);
+		run->status = "skipped";
+		wh_run_start(run, wh_unit_kind(unit));
+		wh_run_finish(run);
+	}
 	wh_role_leave(&caller);
 	commit();
 }

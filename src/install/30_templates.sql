@@ -18,11 +18,14 @@ CREATE TABLE _wh.mv_templates (
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
-COMMENT ON TABLE _wh.mv_templates IS 'One row per template: the query that becomes one materialized view per tenant and day';
-COMMENT ON COLUMN _wh.mv_templates.query_template IS 'One SELECT with {TARGET_DATE}, or {DAY_START} and {DAY_END}, and perhaps {TENANT}';
+COMMENT ON TABLE _wh.mv_templates IS 'One row per template: the query that becomes relations of each tenant';
+COMMENT ON COLUMN _wh.mv_templates.query_template IS 'One SELECT, perhaps with {TENANT}; a daily one with {TARGET_DATE}, or {DAY_START} and {DAY_END}';
 COMMENT ON COLUMN _wh.mv_templates.column_definitions IS 'Names and types of the columns, as in CREATE TABLE';
 COMMENT ON COLUMN _wh.mv_templates.indexes IS 'CREATE INDEX statements on {schema}.{view_name}, separated by semicolons';
 COMMENT ON COLUMN _wh.mv_templates.time_column IS 'Column that every row''s day is read from; NULL: rows are not checked against their day';
+COMMENT ON COLUMN _wh.mv_templates.materialization IS 'daily: one materialized view per day; snapshot: one of the whole; incremental: one table, fed by what changed';
+COMMENT ON COLUMN _wh.mv_templates.key_columns IS 'Natural key; of an incremental template the primary key of its tables';
+COMMENT ON COLUMN _wh.mv_templates.watermark_column IS 'Incremental: the column that says when a row was written at the source';
 COMMENT ON COLUMN _wh.mv_templates.tenants IS 'Tenants that the template applies to; NULL: every enabled one';
 COMMENT ON COLUMN _wh.mv_templates.version IS 'Raised by a change of query, columns or indexes; slices say which version they hold';
 SELECT pg_catalog.pg_extension_config_dump('_wh.mv_templates', '');

@@ -65,6 +65,8 @@ COMMENT ON COLUMN _wh.slices.lower_bound IS 'Where the period began in the time 
 COMMENT ON COLUMN _wh.slices.upper_bound IS 'Where it ended, exclusive';
 COMMENT ON COLUMN _wh.slices.bounds_of IS 'The time column and its type that the bounds hold for, as in: at timestamp with time zone';
 CREATE INDEX slices_tenant_name_idx ON _wh.slices (tenant_name);
+CREATE INDEX slices_span_idx ON _wh.slices (template_name, tenant_name, period_start)
+    WHERE period_kind OPERATOR(pg_catalog.<>) 'day';
 SELECT pg_catalog.pg_extension_config_dump('_wh.slices', '');
 
 CREATE TABLE _wh.retired_relations (
@@ -94,7 +96,7 @@ SELECT pg_catalog.pg_extension_config_dump('_wh.published_views', '');
 CREATE TABLE _wh.extract_runs (
     run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL DEFAULT 'refresh'
-        CHECK (kind IN ('refresh', 'rollup', 'reconcile', 'replay', 'bridge', 'sync')),
+        CHECK (kind IN ('refresh', 'rollup', 'reconcile', 'replay', 'bridge', 'sync', 'maintenance')),
     template_name text,
     tenant_name text,
     table_name text,
@@ -137,7 +139,37 @@ CREATE INDEX extract_runs_unit_idx ON _wh.extract_runs (template_name, tenant_na
 CREATE INDEX extract_runs_started_idx ON _wh.extract_runs (run_started_at);
 CREATE INDEX extract_runs_open_idx ON _wh.extract_runs (template_name, tenant_name)
     WHERE status IN ('extracting', 'uploaded');
+-- What is asked of every pair each time somebody looks: its last load, how its
+-- last run ended, and its failures, which are few.
+CREATE INDEX extract_runs_loaded_idx ON _wh.extract_runs (template_name, tenant_name, run_finished_at)
+    WHERE status OPERATOR(pg_catalog.=) 'loaded' AND kind OPERATOR(pg_catalog.<>) 'rollup';
+CREATE INDEX extract_runs_ended_idx ON _wh.extract_runs (template_name, tenant_name, run_id)
+    WHERE status IN ('loaded', 'failed', 'lost') AND kind OPERATOR(pg_catalog.<>) 'rollup';
+CREATE INDEX extract_runs_failed_idx ON _wh.extract_runs (template_name, tenant_name, period_start, run_id)
+    WHERE status IN ('failed', 'lost');
 CREATE UNIQUE INDEX extract_runs_sync_idx ON _wh.extract_runs (table_name)
     WHERE kind OPERATOR(pg_catalog.=) 'sync' AND status OPERATOR(pg_catalog.=) 'extracting';
 SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs', '');
 SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs_run_id_seq', '');
+
+-- The owner may move last_extracted_at, and nothing else: see setup.
+CREATE TABLE _wh.extract_watermarks (
+    template_name text NOT NULL,
+    tenant_name text NOT NULL,
+    table_name text NOT NULL,
+    last_extracted_at timestamptz,
+    last_loaded_at timestamptz,
+    rows_loaded_last_run bigint,
+    source_clock timestamptz,
+    lag_reason text,
+    reread_from timestamptz,
+    asked_at timestamptz,
+    PRIMARY KEY (template_name, tenant_name)
+);
+COMMENT ON TABLE _wh.extract_watermarks IS 'How far each incremental template has been read per tenant, by the source''s clock';
+COMMENT ON COLUMN _wh.extract_watermarks.last_extracted_at IS 'All that the source had committed up to here is loaded; set it back to read again; NULL: nothing yet';
+COMMENT ON COLUMN _wh.extract_watermarks.source_clock IS 'The source''s clock when the last run asked';
+COMMENT ON COLUMN _wh.extract_watermarks.lag_reason IS 'Why the last run could not read up to the source''s clock; NULL where it could';
+COMMENT ON COLUMN _wh.extract_watermarks.reread_from IS 'Where that is earlier, the next run reads on from here: transactions that could not be seen may still commit rows as old';
+COMMENT ON COLUMN _wh.extract_watermarks.asked_at IS 'This server''s clock when the last run asked for the source''s';
+SELECT pg_catalog.pg_extension_config_dump('_wh.extract_watermarks', '');

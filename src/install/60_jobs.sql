@@ -167,3 +167,9 @@ CREATE PROCEDURE _wh.run_rollup(template text DEFAULT NULL, tenant text DEFAULT 
     AS 'MODULE_PATHNAME', 'wh_run_rollup';
 COMMENT ON PROCEDURE _wh.run_rollup(text, text) IS
     'What a job calls: roll up what is due, commit each table, drop what it replaced, then raise if any failed';
+
+CREATE FUNCTION _wh.reseed(template text, tenant text, since timestamptz DEFAULT '-infinity') RETURNS void
+    LANGUAGE c STRICT
+    AS 'MODULE_PATHNAME', 'wh_reseed';
+COMMENT ON FUNCTION _wh.reseed(text, text, timestamptz) IS
+    'Set an incremental template''s watermark: the next refresh reads all rows written since';

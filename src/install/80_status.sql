@@ -16,32 +16,41 @@ JOIN _wh.tenant_connections AS c
 WHERE t.enabled AND c.enabled;
 COMMENT ON VIEW _wh.v_pairs IS 'Every enabled template with every enabled tenant that it applies to';
 
+-- A column that is not asked for costs nothing.
 CREATE VIEW _wh.v_table_freshness AS
 SELECT p.table_name,
        p.template_name,
        p.tenant_name,
-       loaded.last_loaded_at,
-       pg_catalog.now() OPERATOR(pg_catalog.-) loaded.last_loaded_at AS lag,
-       loaded.loads_last_24h,
+       loaded.run_finished_at AS last_loaded_at,
+       pg_catalog.now() OPERATOR(pg_catalog.-) loaded.run_finished_at AS lag,
+       (SELECT pg_catalog.count(*)
+        FROM _wh.extract_runs AS r
+        WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
+          AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+          AND r.run_finished_at OPERATOR(pg_catalog.>)
+              (pg_catalog.now() OPERATOR(pg_catalog.-) interval '24 hours')
+          AND r.status OPERATOR(pg_catalog.=) 'loaded'
+          AND r.kind OPERATOR(pg_catalog.<>) 'rollup') AS loads_last_24h,
        p.freshness_target,
        CASE
            WHEN last_run.status IN ('failed', 'lost') THEN 'failed'
-           WHEN loaded.last_loaded_at IS NULL THEN 'never'
-           WHEN loaded.last_loaded_at OPERATOR(pg_catalog.<)
+           WHEN loaded.run_finished_at IS NULL THEN 'never'
+           WHEN loaded.run_finished_at OPERATOR(pg_catalog.<)
                 (pg_catalog.now() OPERATOR(pg_catalog.-) p.freshness_target) THEN 'late'
            ELSE 'ok'
-       END AS state
+       END AS state,
+       extract(epoch FROM loaded.run_finished_at OPERATOR(pg_catalog.-) loaded.run_started_at)::double precision
+           OPERATOR(pg_catalog.*) 1000::double precision AS last_duration_ms
 FROM _wh.v_pairs AS p
-CROSS JOIN LATERAL (
-    SELECT pg_catalog.max(r.run_finished_at) AS last_loaded_at,
-           pg_catalog.count(*) FILTER (
-               WHERE r.run_finished_at OPERATOR(pg_catalog.>)
-                     (pg_catalog.now() OPERATOR(pg_catalog.-) interval '24 hours')) AS loads_last_24h
+LEFT JOIN LATERAL (
+    SELECT r.run_started_at, r.run_finished_at
     FROM _wh.extract_runs AS r
     WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
       AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
       AND r.status OPERATOR(pg_catalog.=) 'loaded'
-      AND r.kind OPERATOR(pg_catalog.<>) 'rollup') AS loaded
+      AND r.kind OPERATOR(pg_catalog.<>) 'rollup'
+    ORDER BY r.run_finished_at USING OPERATOR(pg_catalog.>)
+    LIMIT 1) AS loaded ON true
 LEFT JOIN LATERAL (
     SELECT r.status
     FROM _wh.extract_runs AS r
@@ -54,6 +63,8 @@ LEFT JOIN LATERAL (
     LIMIT 1) AS last_run ON true;
 COMMENT ON VIEW _wh.v_table_freshness IS 'Per template and tenant: last load, lag and state (ok, late, failed, never)';
 
+-- Each arm finds a later success by an index: of a unit, which most failures
+-- are of; of what has fewer names; and of an outside service or a bridge.
 CREATE VIEW _wh.v_recent_failures AS
 SELECT r.run_id,
        r.table_name,
@@ -70,25 +81,51 @@ SELECT r.run_id,
        r.error_detail,
        r.error_hint,
        r.kind
-FROM _wh.extract_runs AS r
-WHERE r.status IN ('failed', 'lost')
-  AND NOT EXISTS (
-    SELECT FROM _wh.extract_runs AS later
-    WHERE CASE
-              WHEN r.template_name IS NULL
-              THEN later.template_name IS NULL AND later.table_name OPERATOR(pg_catalog.=) r.table_name
-              ELSE later.template_name OPERATOR(pg_catalog.=) r.template_name
-          END
-      AND (r.tenant_name IS NULL OR later.tenant_name OPERATOR(pg_catalog.=) r.tenant_name)
-      AND (r.period_start IS NULL OR later.period_start OPERATOR(pg_catalog.=) r.period_start)
-      AND later.run_id OPERATOR(pg_catalog.>) r.run_id
-      AND (later.kind OPERATOR(pg_catalog.=) 'rollup') OPERATOR(pg_catalog.=) (r.kind OPERATOR(pg_catalog.=) 'rollup')
-      AND later.status OPERATOR(pg_catalog.=) 'loaded');
+FROM (
+    SELECT f.*
+    FROM _wh.extract_runs AS f
+    WHERE f.status IN ('failed', 'lost')
+      AND f.template_name IS NOT NULL AND f.tenant_name IS NOT NULL AND f.period_start IS NOT NULL
+      AND NOT EXISTS (
+        SELECT FROM _wh.extract_runs AS later
+        WHERE later.template_name OPERATOR(pg_catalog.=) f.template_name
+          AND later.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
+          AND later.period_start OPERATOR(pg_catalog.=) f.period_start
+          AND later.run_id OPERATOR(pg_catalog.>) f.run_id
+          AND (later.kind OPERATOR(pg_catalog.=) 'rollup') OPERATOR(pg_catalog.=) (f.kind OPERATOR(pg_catalog.=) 'rollup')
+          AND later.status OPERATOR(pg_catalog.=) 'loaded')
+    UNION ALL
+    SELECT f.*
+    FROM _wh.extract_runs AS f
+    WHERE f.status IN ('failed', 'lost')
+      AND f.template_name IS NOT NULL AND (f.tenant_name IS NULL OR f.period_start IS NULL)
+      AND NOT EXISTS (
+        SELECT FROM _wh.extract_runs AS later
+        WHERE later.template_name OPERATOR(pg_catalog.=) f.template_name
+          AND (f.tenant_name IS NULL OR later.tenant_name OPERATOR(pg_catalog.=) f.tenant_name)
+          AND (f.period_start IS NULL OR later.period_start OPERATOR(pg_catalog.=) f.period_start)
+          AND later.run_id OPERATOR(pg_catalog.>) f.run_id
+          AND (later.kind OPERATOR(pg_catalog.=) 'rollup') OPERATOR(pg_catalog.=) (f.kind OPERATOR(pg_catalog.=) 'rollup')
+          AND later.status OPERATOR(pg_catalog.=) 'loaded')
+    UNION ALL
+    SELECT f.*
+    FROM _wh.extract_runs AS f
+    WHERE f.status IN ('failed', 'lost')
+      AND f.template_name IS NULL
+      AND NOT EXISTS (
+        SELECT FROM _wh.extract_runs AS later
+        WHERE later.template_name IS NULL
+          AND later.table_name OPERATOR(pg_catalog.=) f.table_name
+          AND (f.tenant_name IS NULL OR later.tenant_name OPERATOR(pg_catalog.=) f.tenant_name)
+          AND (f.period_start IS NULL OR later.period_start OPERATOR(pg_catalog.=) f.period_start)
+          AND later.run_id OPERATOR(pg_catalog.>) f.run_id
+          AND (later.kind OPERATOR(pg_catalog.=) 'rollup') OPERATOR(pg_catalog.=) (f.kind OPERATOR(pg_catalog.=) 'rollup')
+          AND later.status OPERATOR(pg_catalog.=) 'loaded')) AS r;
 COMMENT ON VIEW _wh.v_recent_failures IS 'Runs that failed or were lost and no later run of the same unit mended';
 
 -- Days are counted from the pair's first one.  A condition on the day is applied
--- before anything is looked up; then each day finds its slice by the ledger's
--- key: slices do not overlap, so it is the last one that begins by then.
+-- before anything is looked up.  A day has a slice of its own or lies in that of
+-- a month or year, never both: slices do not overlap.
 CREATE VIEW _wh.v_coverage AS
 SELECT days.template_name,
        days.tenant_name,
@@ -143,16 +180,69 @@ FROM (
         OFFSET 0) AS p
     CROSS JOIN LATERAL pg_catalog.generate_series(
         0, p.today OPERATOR(pg_catalog.-) p.first_day) AS n) AS days
-LEFT JOIN LATERAL (
-    SELECT last.*
-    FROM (SELECT h.*
-          FROM _wh.slices AS h
-          WHERE h.template_name OPERATOR(pg_catalog.=) days.template_name
-            AND h.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
-            AND h.period_start OPERATOR(pg_catalog.<=) days.day
-          ORDER BY h.period_start USING OPERATOR(pg_catalog.>)
-          LIMIT 1) AS last
-    WHERE last.period_end OPERATOR(pg_catalog.>) days.day) AS s ON true
+LEFT JOIN _wh.slices AS own
+  ON own.template_name OPERATOR(pg_catalog.=) days.template_name
+ AND own.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
+ AND own.period_start OPERATOR(pg_catalog.=) days.day
+ AND own.period_kind OPERATOR(pg_catalog.=) 'day'
+LEFT JOIN _wh.slices AS rolled
+  ON rolled.template_name OPERATOR(pg_catalog.=) days.template_name
+ AND rolled.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
+ AND rolled.period_start OPERATOR(pg_catalog.<=) days.day
+ AND rolled.period_end OPERATOR(pg_catalog.>) days.day
+ AND rolled.period_kind OPERATOR(pg_catalog.<>) 'day'
+CROSS JOIN LATERAL (
+    SELECT COALESCE(own.period_kind, rolled.period_kind) AS period_kind,
+           COALESCE(own.relation_schema, rolled.relation_schema) AS relation_schema,
+           COALESCE(own.relation_name, rolled.relation_name) AS relation_name,
+           COALESCE(own.row_count, rolled.row_count) AS row_count,
+           COALESCE(own.as_of, rolled.as_of) AS as_of,
+           COALESCE(own.last_refresh, rolled.last_refresh) AS last_refresh,
+           COALESCE(own.template_version, rolled.template_version) AS template_version,
+           COALESCE(own.missing_days, rolled.missing_days) AS missing_days) AS s
+LEFT JOIN (
+    SELECT n.nspname, k.relname, k.oid
+    FROM pg_catalog.pg_class AS k
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+    WHERE k.relispopulated) AS relation
+  ON relation.nspname OPERATOR(pg_catalog.=) s.relation_schema
+ AND relation.relname OPERATOR(pg_catalog.=) s.relation_name
+LEFT JOIN (
+    SELECT DISTINCT ON (f.template_name, f.tenant_name, f.period_start)
+           f.template_name, f.tenant_name, f.period_start, f.run_id, f.error_message
+    FROM _wh.v_recent_failures AS f
+    WHERE f.kind OPERATOR(pg_catalog.<>) 'rollup'
+    ORDER BY f.template_name USING OPERATOR(pg_catalog.<), f.tenant_name USING OPERATOR(pg_catalog.<),
+             f.period_start USING OPERATOR(pg_catalog.<), f.run_id USING OPERATOR(pg_catalog.>)) AS last_failure
+  ON last_failure.template_name OPERATOR(pg_catalog.=) days.template_name
+ AND last_failure.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
+ AND last_failure.period_start OPERATOR(pg_catalog.=) days.day
+UNION ALL
+SELECT p.template_name,
+       p.tenant_name,
+       NULL::date,
+       CASE
+           WHEN last_failure.run_id IS NOT NULL THEN 'failed'
+           WHEN s.last_refresh IS NULL OR relation.oid IS NULL THEN 'missing'
+           WHEN s.template_version OPERATOR(pg_catalog.<>) p.version THEN 'stale'
+           WHEN COALESCE(w.last_loaded_at, s.last_refresh) OPERATOR(pg_catalog.<)
+                (pg_catalog.now() OPERATOR(pg_catalog.-) p.freshness_target) THEN 'stale'
+           ELSE 'fresh'
+       END,
+       COALESCE(w.source_clock, s.as_of),
+       s.row_count,
+       CASE
+           WHEN last_failure.run_id IS NOT NULL THEN last_failure.error_message
+           WHEN s.last_refresh IS NULL THEN 'never loaded'
+           WHEN relation.oid IS NULL THEN 'its relation is gone or not populated'
+           WHEN s.template_version OPERATOR(pg_catalog.<>) p.version THEN 'loaded by an older version of the template'
+           ELSE 'kept as one relation'
+       END
+FROM _wh.v_pairs AS p
+LEFT JOIN _wh.slices AS s
+  ON s.template_name OPERATOR(pg_catalog.=) p.template_name
+ AND s.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+ AND s.period_start OPERATOR(pg_catalog.=) '-infinity'
 LEFT JOIN LATERAL (
     SELECT k.oid
     FROM pg_catalog.pg_class AS k
@@ -161,16 +251,35 @@ LEFT JOIN LATERAL (
       AND k.relname OPERATOR(pg_catalog.=) s.relation_name
       AND k.relispopulated
     LIMIT 1) AS relation ON true
+LEFT JOIN _wh.extract_watermarks AS w
+  ON w.template_name OPERATOR(pg_catalog.=) p.template_name
+ AND w.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
 LEFT JOIN LATERAL (
     SELECT f.run_id, f.error_message
     FROM _wh.v_recent_failures AS f
-    WHERE f.template_name OPERATOR(pg_catalog.=) days.template_name
-      AND f.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
-      AND f.period_start OPERATOR(pg_catalog.=) days.day
-      AND f.kind OPERATOR(pg_catalog.<>) 'rollup'
+    WHERE f.template_name OPERATOR(pg_catalog.=) p.template_name
+      AND f.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+      AND f.kind OPERATOR(pg_catalog.<>) 'reconcile'
     ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
-    LIMIT 1) AS last_failure ON true;
-COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why';
+    LIMIT 1) AS last_failure ON true
+WHERE p.materialization OPERATOR(pg_catalog.<>) 'daily';
+COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why; day is NULL where a template is not kept by days';
+
+CREATE VIEW _wh.v_watermark_lag AS
+SELECT w.table_name,
+       w.last_extracted_at,
+       w.last_loaded_at,
+       w.rows_loaded_last_run,
+       pg_catalog.now() OPERATOR(pg_catalog.-) w.last_loaded_at AS load_lag,
+       CASE WHEN pg_catalog.isfinite(w.last_extracted_at)
+            THEN pg_catalog.now() OPERATOR(pg_catalog.-) w.last_extracted_at
+       END AS extract_lag,
+       w.template_name,
+       w.tenant_name,
+       w.source_clock,
+       w.lag_reason
+FROM _wh.extract_watermarks AS w;
+COMMENT ON VIEW _wh.v_watermark_lag IS 'Per incremental table: how far it has been read, when it was loaded last, and what holds it back';
 
 CREATE VIEW _wh.v_storage AS
 SELECT s.template_name,
@@ -234,28 +343,68 @@ CREATE FUNCTION _wh.wh_status() RETURNS TABLE (
     row_count bigint,
     total_bytes bigint,
     last_error text,
-    hint text
+    hint text,
+    freshness_target interval,
+    last_duration_ms double precision,
+    unresolved_failures bigint
 )
     LANGUAGE sql STABLE
+    SET jit TO off
     BEGIN ATOMIC
         SELECT f.template_name, f.tenant_name, f.state, f.last_loaded_at, f.lag,
-               held.slices, held.row_count, held.total_bytes,
-               failure.error_message, failure.error_hint
+               COALESCE(held.slices, 0), held.row_count, held.total_bytes,
+               failure.error_message, failure.error_hint,
+               f.freshness_target, f.last_duration_ms, COALESCE(failure.failures, 0)
         FROM _wh.v_table_freshness AS f
-        CROSS JOIN LATERAL (
-            SELECT pg_catalog.count(*) AS slices,
+        LEFT JOIN (
+            SELECT s.template_name, s.tenant_name,
+                   pg_catalog.count(*) AS slices,
                    pg_catalog.sum(s.row_count)::bigint AS row_count,
                    pg_catalog.sum(s.size_bytes)::bigint AS total_bytes
             FROM _wh.slices AS s
-            WHERE s.template_name OPERATOR(pg_catalog.=) f.template_name
-              AND s.tenant_name OPERATOR(pg_catalog.=) f.tenant_name) AS held
-        LEFT JOIN LATERAL (
-            SELECT r.error_message, r.error_hint
+            GROUP BY s.template_name, s.tenant_name) AS held
+          ON held.template_name OPERATOR(pg_catalog.=) f.template_name
+         AND held.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
+        LEFT JOIN (
+            SELECT r.template_name, r.tenant_name,
+                   pg_catalog.count(*) AS failures,
+                   (pg_catalog.array_agg(r.error_message ORDER BY r.run_id USING OPERATOR(pg_catalog.>)))[1] AS error_message,
+                   (pg_catalog.array_agg(r.error_hint ORDER BY r.run_id USING OPERATOR(pg_catalog.>)))[1] AS error_hint
             FROM _wh.v_recent_failures AS r
-            WHERE r.template_name OPERATOR(pg_catalog.=) f.template_name
-              AND r.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
-            ORDER BY r.run_id USING OPERATOR(pg_catalog.>)
-            LIMIT 1) AS failure ON true
+            GROUP BY r.template_name, r.tenant_name) AS failure
+          ON failure.template_name OPERATOR(pg_catalog.=) f.template_name
+         AND failure.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
         ORDER BY f.template_name, f.tenant_name;
     END;
 COMMENT ON FUNCTION _wh.wh_status() IS 'One glance: per template and tenant what is there, how fresh it is and what failed last';
+
+-- Backends of the primary are not to be seen in recovery.
+CREATE VIEW _wh.v_open_runs AS
+SELECT r.run_id,
+       r.kind,
+       r.template_name,
+       r.tenant_name,
+       r.table_name,
+       r.status,
+       r.run_started_at,
+       CASE
+           WHEN r.kind OPERATOR(pg_catalog.=) 'sync'
+           THEN r.expected_by OPERATOR(pg_catalog.<) pg_catalog.now()
+           ELSE NOT pg_catalog.pg_is_in_recovery()
+                AND NOT EXISTS (
+                    SELECT FROM pg_catalog.pg_stat_activity AS a
+                    WHERE a.pid OPERATOR(pg_catalog.=) r.backend_pid
+                      AND a.state OPERATOR(pg_catalog.=) 'active'
+                      AND a.query_start OPERATOR(pg_catalog.<=) r.run_started_at)
+       END AS lost
+FROM _wh.extract_runs AS r
+WHERE r.status IN ('extracting', 'uploaded');
+COMMENT ON VIEW _wh.v_open_runs IS 'Runs that the log says are under way; lost: nobody works at them any more';
+
+CREATE VIEW _wh.v_instance AS
+SELECT s.adopted_at,
+       s.system_identifier IS NOT DISTINCT FROM c.system_identifier AS adopted,
+       pg_catalog.pg_is_in_recovery() AS in_recovery
+FROM pg_catalog.pg_control_system() AS c
+LEFT JOIN _wh.settings AS s ON true;
+COMMENT ON VIEW _wh.v_instance IS 'Is this the instance that was set up or adopted, and does it take part in recovery';

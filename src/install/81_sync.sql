@@ -72,7 +72,8 @@ CROSS JOIN LATERAL (
     SELECT r.status OPERATOR(pg_catalog.=) 'extracting'
            AND r.kind OPERATOR(pg_catalog.=) 'sync'
            AND r.expected_by OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp() AS is_lost) AS late
-WHERE r.status OPERATOR(pg_catalog.<>) 'skipped';
+WHERE r.status OPERATOR(pg_catalog.<>) 'skipped'
+  AND r.kind OPERATOR(pg_catalog.<>) 'maintenance';
 COMMENT ON VIEW _wh.sync_history IS 'Every attempt, of outside services and of our own: success, error, in_progress';
 
 CREATE VIEW _wh.sync_status AS

@@ -9,7 +9,7 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
     LANGUAGE sql
     BEGIN ATOMIC
         WITH held AS (
-            SELECT s.template_name, s.tenant_name, s.period_start, s.period_end, s.state,
+            SELECT s.template_name, s.tenant_name, s.period_kind, s.period_start, s.period_end, s.state,
                    s.relation_schema, s.relation_name,
                    pg_catalog.format('%s.%s', s.relation_schema, s.relation_name) AS subject,
                    k.oid AS relid, k.relkind, k.relispopulated, k.relowner
@@ -43,6 +43,13 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
             JOIN held AS h ON h.template_name OPERATOR(pg_catalog.=) v.template_name
                           AND h.tenant_name OPERATOR(pg_catalog.=) v.tenant_name
             WHERE h.relispopulated AND h.state OPERATOR(pg_catalog.<>) 'empty'
+            UNION ALL
+            SELECT v.relid, h.relid, h.subject
+            FROM shown AS v
+            JOIN held AS h ON h.template_name OPERATOR(pg_catalog.=) v.template_name
+            WHERE v.tenant_name OPERATOR(pg_catalog.=) ''
+              AND h.period_kind OPERATOR(pg_catalog.=) 'whole'
+              AND h.relispopulated AND h.state OPERATOR(pg_catalog.<>) 'empty'
             UNION ALL
             SELECT v.relid, t.relid, t.subject
             FROM shown AS v
@@ -101,6 +108,26 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
             WHERE pg_catalog.strpos(pg_catalog.pg_get_viewdef(k.oid),
                                     pg_catalog.format('(%L::text, %L::text, ', t.template_name, c.tenant_key))
                   OPERATOR(pg_catalog.>) 0)
+        UNION ALL
+        -- A table's mark is the comment that the roll-up gave it.
+        SELECT 'orphan', pg_catalog.format('%s.%s', n.nspname, k.relname),
+               'is rolled up from a template of ours and not in the ledger: no view shows it'
+        FROM pg_catalog.pg_class AS k
+        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) k.relnamespace
+        JOIN pg_catalog.pg_description AS d
+          ON d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::regclass
+         AND d.objoid OPERATOR(pg_catalog.=) k.oid
+         AND d.objsubid OPERATOR(pg_catalog.=) 0
+        WHERE k.relkind OPERATOR(pg_catalog.=) 'r'
+          AND n.nspname IN (SELECT c.schema_name FROM _wh.tenant_connections AS c)
+          AND NOT EXISTS (SELECT FROM held AS h WHERE h.relid OPERATOR(pg_catalog.=) k.oid)
+          AND NOT EXISTS (SELECT FROM _wh.retired_relations AS gone
+                          WHERE gone.relation_schema OPERATOR(pg_catalog.=) n.nspname
+                            AND gone.relation_name OPERATOR(pg_catalog.=) k.relname)
+          AND EXISTS (
+            SELECT FROM _wh.mv_templates AS t
+            WHERE d.description OPERATOR(pg_catalog.^@) pg_catalog.format('Template "%s" of tenant "', t.template_name)
+              AND d.description OPERATOR(pg_catalog.~) '; rolled up by pg_warehouse$')
 
         UNION ALL
         SELECT 'owner', owned.subject,
@@ -139,13 +166,8 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
         UNION ALL
         SELECT 'run', pg_catalog.format('run %s', r.run_id),
                pg_catalog.format('lost: it says %s and its backend is gone', r.status)
-        FROM _wh.extract_runs AS r
-        WHERE r.status IN ('extracting', 'uploaded')
-          AND r.kind OPERATOR(pg_catalog.<>) 'sync'
-          AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a
-                          WHERE a.pid OPERATOR(pg_catalog.=) r.backend_pid
-                            AND a.state OPERATOR(pg_catalog.=) 'active'
-                            AND a.query_start OPERATOR(pg_catalog.<=) r.run_started_at)
+        FROM _wh.v_open_runs AS r
+        WHERE r.lost AND r.kind OPERATOR(pg_catalog.<>) 'sync'
 
         UNION ALL
         SELECT c.invariant, c.subject, c.problem

@@ -255,6 +255,80 @@ def slices_by_us(bench, days, kind):
     return prepare, run
 
 
+def sync(bench):
+    """A table with a key, loaded at once and then by what changed, and the
+    same as a snapshot."""
+    ways = bench.variants
+    source = ways.source.connection
+    execute(source, """
+        GRANT pg_read_all_stats TO reader;
+        CREATE TABLE synced AS
+            SELECT *, timestamptz '2024-01-01' + id * interval '1 second' AS updated_at FROM food;
+        ALTER TABLE synced ADD PRIMARY KEY (id), ALTER updated_at SET NOT NULL;
+        CREATE INDEX ON synced (updated_at);
+        GRANT SELECT ON synced TO reader""")
+    execute(source, "VACUUM (FREEZE, ANALYZE) synced")
+    indexes = "; ".join(f"CREATE INDEX {{view_name}}_{column} ON {{schema}}.{{view_name}} ({column})"
+                        for unique, column in servers.INDEXED if not unique)
+    for template, kind in (("synced", "incremental"), ("copied", "snapshot")):
+        execute(ways.owner, f"""SELECT _wh.add_template('{template}', 'SELECT * FROM synced',
+            '{servers.COLUMNS}, updated_at timestamptz', '{indexes}', materialization => '{kind}',
+            key_columns => '{{id}}', watermark_column => 'updated_at', tenants => '{{t1}}')""")
+    bench.attempt("sync: rival", lambda: empty_rival(ways))
+    bench.attempt("sync: rival's rows", lambda: upsert_by_dblink(ways))
+    bench.take_turns("sync", [
+        ("dblink fill", lambda: empty_rival(ways), lambda: upsert_by_dblink(ways)),
+        ("ours fill", lambda: forget(ways, "TABLE", "synced"), lambda: sync_ours(ways, "synced")),
+        ("ours snapshot", lambda: forget(ways, "MATERIALIZED VIEW", "copied"),
+         lambda: sync_ours(ways, "copied")),
+        ("dblink changed", lambda: change_after(ways, upsert_by_dblink),
+         lambda: upsert_by_dblink(ways)),
+        ("ours changed", lambda: change_after(ways, sync_ours), lambda: sync_ours(ways)),
+        ("ours without news", lambda: sync_ours(ways), lambda: sync_ours(ways))])
+
+
+def empty_rival(ways):
+    """What a user without us would make: key and indexes before the rows."""
+    execute(ways.boss, f"""
+        DROP TABLE IF EXISTS rival.synced;
+        CREATE TABLE rival.synced ({servers.COLUMNS}, updated_at timestamptz, PRIMARY KEY (id));
+        """ + "".join(f"CREATE INDEX ON rival.synced ({column});"
+                      for unique, column in servers.INDEXED if not unique))
+
+
+def forget(ways, kind, name):
+    execute(ways.owner, f"DROP VIEW IF EXISTS public.{name}; DROP {kind} IF EXISTS t1.{name}")
+
+
+def change_after(ways, bring_up_to_date):
+    """Change 10,000 rows, all over the table, which the way has not seen."""
+    bring_up_to_date(ways)
+    execute(ways.source.connection, """
+        UPDATE synced SET price = price + 1, updated_at = clock_timestamp()
+        WHERE id % ((SELECT count(*) FROM synced) / 10000) = 0""")
+    execute(ways.source.connection, "VACUUM synced")
+
+
+def upsert_by_dblink(ways):
+    """The rule of the document, by dblink, since the last row that came."""
+    since = servers.value(ways.boss,
+                          "SELECT COALESCE(max(updated_at), '-infinity')::text FROM rival.synced")
+    names = [column.split()[0] for column in servers.COLUMNS.split(", ")] + ["updated_at"]
+    execute(ways.boss, f"""
+        INSERT INTO rival.synced SELECT * FROM dblink('{variants.conninfo()}',
+            $$SELECT * FROM synced WHERE updated_at > '{since}'$$)
+            AS r ({servers.COLUMNS}, updated_at timestamptz)
+        ON CONFLICT (id) DO UPDATE SET
+            {', '.join(f'{name} = excluded.{name}' for name in names[1:])}""")
+
+
+def sync_ours(ways, template="synced"):
+    rows = execute(ways.owner, f"SELECT * FROM _wh.wh_refresh('{template}', 't1')")
+    if rows[0]["status"] != "loaded":
+        raise RuntimeError(rows[0]["message"])
+    return variants.reported(rows)
+
+
 PARTS = {part.__name__: part
          for part in (big, small, wal, memory, readers, far, tenants, slices,
-                      years.rollup, years.late)}
+                      years.rollup, years.late, sync)}

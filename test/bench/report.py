@@ -47,6 +47,10 @@ def ratios(results):
             ratio("tenants", "dblink 4", "ours unchanged 4 workers 2"),
         "slices over TLS: dblink / first load": ratio("slices", "dblink tls", "ours tls"),
         "slices over a socket: dblink / first load": ratio("slices", "dblink socket", "ours socket"),
+        "keyed table: dblink / first load": ratio("sync", "dblink fill", "ours fill"),
+        "keyed table: dblink / snapshot": ratio("sync", "dblink fill", "ours snapshot"),
+        "keyed table, 10k changed: dblink and ON CONFLICT / ours":
+            ratio("sync", "dblink changed", "ours changed"),
     }
     answer["roll-up / by hand"] = ratio("rollup", "ours", "by hand")
     answer["roll-up until published / by hand"] = until_published(results)
@@ -178,6 +182,12 @@ def judge(results):
                     "<= 3", [found["1 % of a day: in its year's table / by itself"]], [3])
     targets.at_most("worst reader stall during a year's roll-up less that when nothing runs, median",
                     "<= 20 ms", [stall(results, "ours roll-up")], [20], " ms")
+    targets.faster(f"{rows} into a keyed table / as a snapshot, first load, against dblink"
+                   " INSERT ... SELECT into the same indexed table", ">= 1.6 times faster",
+                   ["keyed table: dblink / first load", "keyed table: dblink / snapshot"], [1.6, 1.6])
+    targets.faster(f"10,000 changed of {rows}, against dblink and INSERT ... ON CONFLICT",
+                   ">= 1.3 times faster",
+                   ["keyed table, 10k changed: dblink and ON CONFLICT / ours"], [1.3])
     return found, targets.rows
 
 
@@ -224,7 +234,8 @@ def markdown(results):
               "tenants": f"{results['rows'] // 4:,} rows a tenant, three indexes",
               "slices": f"{results.get('slices', 0)} slices",
               "rollup": f"A year of {results.get('year_rows', 0):,} rows",
-              "late": "1 % of one day of that year"}
+              "late": "1 % of one day of that year",
+              "sync": "a keyed table, and 10,000 changed rows"}
     for group, title in titles.items():
         if group in results["seconds"]:
             parts += [f"## {title}\n", seconds_table(results, group)]

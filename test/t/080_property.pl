@@ -26,7 +26,7 @@ add_tenant($warehouse, 'tenant_a', $tenant, 'app', 'tenant-secret');
 $tenant->safe_psql('app', 'ALTER TABLE foodlogs DROP CONSTRAINT foodlogs_pkey');
 $warehouse->safe_psql('postgres', q{
 CREATE EXTENSION amcheck;
-SELECT _wh.alter_template('foodlogstats', indexes =>
+SELECT _wh.alter_template('foodlogstats', options => '{"max_shrink": 1}', indexes =>
     'CREATE INDEX {view_name}_id ON {schema}.{view_name} (id) INCLUDE (amount);
      CREATE INDEX {view_name}_len ON {schema}.{view_name} (length(store)) WHERE store IS NOT NULL')});
 
@@ -57,8 +57,8 @@ my @changes = (
 	sub { "CREATE TEMP TABLE shuffled AS SELECT * FROM foodlogs ORDER BY random(); TRUNCATE foodlogs; INSERT INTO foodlogs TABLE shuffled; DROP TABLE shuffled" });
 
 my $day = q{'foodlogstats', 'tenant_a', '2024-01-01', '2024-01-01'};
-my $refresh = "SELECT status FROM _wh.wh_refresh($day, accept_shrink => true)";
-my $forced = "SELECT status FROM _wh.wh_refresh($day, method => '%s', accept_shrink => true)";
+my $refresh = "SELECT status FROM _wh.wh_refresh($day)";
+my $forced = "SELECT status FROM _wh.wh_refresh($day, method => '%s')";
 my @methods = (
 	$refresh,
 	"CALL _wh.run_refresh($day)",

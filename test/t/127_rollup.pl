@@ -25,7 +25,7 @@ pg_warehouse.max_workers = 2
 });
 $node->safe_psql('postgres', q{
 CREATE TABLE src (id integer, at timestamptz, pad text);
-INSERT INTO src SELECT i, timestamptz '2001-01-01 00:00+00' + i * interval '6 hours', repeat(md5(i::text), i % 100) FROM generate_series(0, 4 * 365 - 1) AS i;
+INSERT INTO src SELECT i, timestamptz '2001-01-01 00:00+00' + i * interval '6 hours', repeat(md5(i::text), i % 100) FROM generate_series(0, 4 * 500 - 1) AS i;
 GRANT SELECT ON src TO whadmin;
 SELECT _wh.drop_template('foodlogstats');
 SELECT _wh.add_tenant('tenant_a', split_part(current_setting('unix_socket_directories'), ',', 1), 'postgres',
@@ -38,40 +38,51 @@ SELECT _wh.add_template('roll',
     time_column => 'at')});
 
 # Three days of each month.
+my @months = map { sprintf '%d-%02d', 2001 + int($_ / 12), 1 + $_ % 12 } 0 .. 15;
 $node->safe_psql('postgres', qq{
-SELECT count(*) FROM _wh.wh_refresh('roll', 'tenant_a', '2001-$_-01', '2001-$_-03')}) for map { sprintf '%02d', $_ } 1 .. 12;
+SELECT count(*) FROM _wh.wh_refresh('roll', 'tenant_a', '$_-01', '$_-03')}) for @months;
 my $contents = q{SELECT count(*), count(DISTINCT id), md5(string_agg(md5(r::text), '' ORDER BY id)) FROM tenant_a.roll AS r};
 my $all = $node->safe_psql('postgres', $contents);
-like($all, qr/^144\|144\|/, 'twelve months of three days');
+like($all, qr/^192\|192\|/, 'sixteen months of three days');
 
 # The invariants, of which one is that no relation is unknown.  That a run died
 # is told until the next one has marked it as lost.
 my $broken = q{SELECT string_agg(c::text, ' ') FROM _wh.wh_check() AS c};
 my $lost = "$broken WHERE invariant <> 'run'";
 
-# DDL stops where it is told to: at the nth statement of a tag.
+# A roll-up stops where it is told to: at the nth statement of a tag, at the
+# nth row of a table of ours, or in what is called with the new table.
 $node->safe_psql('postgres', q{
 CREATE TABLE stop (tag text, nth integer);
 INSERT INTO stop VALUES ('', 0);
 CREATE SEQUENCE stops;
-CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS
+CREATE FUNCTION reached(step text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS
 $$ BEGIN
-    IF EXISTS (SELECT FROM public.stop WHERE tag = tg_tag) AND nextval('public.stops') = (SELECT nth FROM public.stop) THEN
+    IF EXISTS (SELECT FROM public.stop WHERE tag = step) AND nextval('public.stops') = (SELECT nth FROM public.stop) THEN
         PERFORM pg_sleep(180);
     END IF;
 END $$;
-CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION stop();
-CREATE EVENT TRIGGER stop_drop ON sql_drop EXECUTE FUNCTION stop()});
+CREATE FUNCTION stop_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.reached(tg_tag); END $$;
+CREATE FUNCTION stop_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.reached(tg_table_name); RETURN NULL; END $$;
+CREATE FUNCTION stop_call(regclass) RETURNS void LANGUAGE sql AS $$ SELECT public.reached('after_create') $$;
+CREATE EVENT TRIGGER stop ON ddl_command_end EXECUTE FUNCTION stop_ddl();
+CREATE EVENT TRIGGER stop_drop ON sql_drop EXECUTE FUNCTION stop_ddl();
+CREATE TRIGGER stop AFTER INSERT ON _wh.retired_relations FOR EACH ROW EXECUTE FUNCTION stop_row();
+CREATE TRIGGER stop AFTER INSERT ON _wh.slices FOR EACH ROW EXECUTE FUNCTION stop_row();
+SELECT _wh.alter_template('roll', options => '{"after_create": "public.stop_call(regclass)"}')});
 
 my $month = 0;
 foreach my $stop (
 	[ 'CREATE TABLE', 1 ], [ 'CREATE INDEX', 1 ], [ 'CREATE INDEX', 2 ], [ 'CREATE INDEX', 3 ], [ 'GRANT', 1 ],
-	[ 'COMMENT', 1 ], [ 'DROP MATERIALIZED VIEW', 1 ], [ 'DROP MATERIALIZED VIEW', 2 ],
-	[ 'GRANT', 1, 'alone' ], [ 'DROP MATERIALIZED VIEW', 2, 'alone' ])
+	[ 'COMMENT', 1 ], [ 'after_create', 1 ], [ 'retired_relations', 1 ], [ 'slices', 1 ],
+	[ 'DROP MATERIALIZED VIEW', 1 ], [ 'DROP MATERIALIZED VIEW', 2 ],
+	[ 'GRANT', 1, 'alone' ], [ 'slices', 1, 'alone' ], [ 'DROP MATERIALIZED VIEW', 2, 'alone' ], [ 'CREATE VIEW', 1, '', 'union' ])
 {
-	my ($tag, $nth, $alone) = @$stop;
+	my ($tag, $nth, $alone, $layout) = @$stop;
 	my $name = "$tag $nth" . ($alone ? ' without workers' : '');
-	my $call = sprintf q{SELECT r ->> 'status', r ->> 'left' FROM _wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '2001-%02d-01', allow_gaps => true) AS r}, ++$month;
+	my $call = qq{SELECT r ->> 'status', r ->> 'left' FROM _wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '$months[ $month++ ]-01', allow_gaps => true) AS r};
+
+	$node->safe_psql('postgres', qq{SELECT _wh.alter_template('roll', options => '{"view_layout": "$layout"}')}) if $layout;
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 
 	$node->safe_psql('postgres', qq{UPDATE stop SET tag = '$tag', nth = $nth; ALTER SEQUENCE stops RESTART});
@@ -91,19 +102,22 @@ foreach my $stop (
 	is($node->safe_psql('postgres', $contents), $all, "$name: healed: every row once");
 	is($node->safe_psql('postgres', $broken), '', "$name: and nothing is broken");
 	is($node->safe_psql('postgres', q{
-SELECT count(*) FROM pg_class WHERE relnamespace = 'tenant_a'::regnamespace AND relkind IN ('r', 'm')}), 36 - 2 * $month, "$name: nothing is left over");
+SELECT count(*) FROM pg_class WHERE relnamespace = 'tenant_a'::regnamespace AND relkind IN ('r', 'm')}), 3 * @months - 2 * $month, "$name: nothing is left over");
 }
 is($node->safe_psql('postgres', q{SELECT count(*) FROM _wh.extract_runs WHERE status = 'extracting'}), 0, 'the log has no open end');
 
 # A sweep: killed at any moment, in the middle of whatever it is.
-$node->safe_psql('postgres', q{SELECT count(*) FROM _wh.wh_refresh('roll', 'tenant_a', '2001-12-01', '2001-12-31')});
+my $last = sprintf q{_wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '%s-01', allow_gaps => true)}, $months[$month];
+$node->safe_psql('postgres', qq{
+SELECT _wh.alter_template('roll', reset => '{options}');
+SELECT count(*) FROM _wh.wh_refresh('roll', 'tenant_a', '$months[$month]-01', '$months[$month]-28')});
 $all = $node->safe_psql('postgres', $contents);
 srand(20010101);
-foreach my $try (1 .. 6)
+foreach my $try (1 .. ($ENV{WH_LONG} ? 30 : 4))
 {
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 
-	$session->query_until(qr/begun/, "\\echo begun\nSELECT _wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '2001-12-01');\n");
+	$session->query_until(qr/begun/, "\\echo begun\nSELECT $last;\n");
 	select undef, undef, undef, rand(0.4);
 	kill 'KILL', $_ for split /\n/, $node->safe_psql('postgres', q{
 SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_warehouse' OR query LIKE 'SELECT _wh.create_combined%' ORDER BY backend_type = 'pg_warehouse' DESC LIMIT 1});
@@ -112,7 +126,7 @@ SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_warehouse' OR query LI
 	is($node->safe_psql('postgres', $contents), $all, "sweep $try: every row once");
 	is($node->safe_psql('postgres', $lost), '', "sweep $try: nothing is lost");
 }
-like($node->safe_psql('postgres', q{SELECT r ->> 'status', r ->> 'left' FROM _wh.create_combined_table_from_template_by_month('roll', 'tenant_a', '2001-12-01') AS r}),
+like($node->safe_psql('postgres', "SELECT r ->> 'status', r ->> 'left' FROM $last AS r"),
 	qr/^(rolled_up|skipped)\|0$/, 'and at last it is done');
 is($node->safe_psql('postgres', $contents), $all, 'with every row once');
 is($node->safe_psql('postgres', $broken), '', 'and nothing broken');
