@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "audit.h"
+#include "compat.h"
 #include "cronspec.h"
 #include "job.h"
 #include "jobplan.h"
@@ -266,7 +267,7 @@ wh_schedule_replayed(void)
 	int64		offset;
 
 	if (!cron_is_here() ||
-		(!IsBackgroundWorker && (application == NULL || strcmp(application, "pg_cron") != 0)))
+		(!wh_is_background_worker() && (application == NULL || strcmp(application, "pg_cron") != 0)))
 		return false;
 
 	SPI_connect();
