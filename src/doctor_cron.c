@@ -280,5 +280,12 @@ call_for(const char *command, const char *function, int nargs)
 		return NULL;
 	call = psprintf("CALL _wh.run_refresh(%.*s)", (int) (close - open - 1), open + 1);
 
-	return strstr(call, "=>") == NULL ? call : NULL;
+	/*
+	 * A named argument may not be the procedure's, a comment may hold
+	 * anything.
+	 */
+	if (strstr(command, "=>") || strstr(command, "--") || strstr(command, "/*"))
+		return NULL;
+
+	return call;
 }

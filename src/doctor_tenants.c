@@ -176,7 +176,7 @@ wh_check_bridges(WhDoctor *doctor)
 		const WhBridge *bridge = wh_bridge(server);
 		const ForeignServer *found = GetForeignServerByName(server, true);
 		WhArg		args[] = {wh_name(server)};
-		int			mappings = 0;
+		int			in_clear = 0;
 		ListCell   *lr;
 
 		if (found == NULL)
@@ -195,17 +195,19 @@ wh_check_bridges(WhDoctor *doctor)
 		{
 			const char *role = (const char *) lfirst(lr);
 
-			if (wh_bridge_mapping_option(server, role, "user") != NULL)
-				mappings++;
-			else
+			if (wh_bridge_mapping_option(server, role, "user") == NULL)
 				wh_finding(doctor, WH_FINDING_ERROR,
-						   psprintf("role \"%s\" has no user mapping for bridge \"%s\"; SELECT _wh.rotate_password(%s, '...') gives it the password",
+						   psprintf("role \"%s\" has no user mapping for bridge \"%s\"; SELECT _wh.rotate_password(%s, '...') then gives it the password",
 									role, server, quote_literal_cstr(server)),
-						   NULL);
+						   psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (user %s);",
+									quote_identifier(role), quote_identifier(server),
+									quote_literal_cstr(bridge->username)));
+			else if (wh_bridge_mapping_option(server, role, "password") != NULL)
+				in_clear++;
 		}
 		wh_finding(doctor, WH_FINDING_OK,
-				   psprintf("bridge \"%s\": %d user mappings keep its password in clear, as postgres_fdw needs it",
-							server, mappings),
+				   psprintf("bridge \"%s\": passwords in clear in user mappings, as postgres_fdw needs them: %d",
+							server, in_clear),
 				   NULL);
 	}
 	wh_role_leave(&caller);

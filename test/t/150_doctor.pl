@@ -107,7 +107,7 @@ is(join(' ', sort keys %found),
 cmp_ok(scalar(() = $before =~ /\n/g), '>=', 22, 'and each of them');
 heal('the broken installation', 4);
 is(run_sql('SELECT count(*) FROM tenant_a.foodlogstats'), '1596', 'with all its rows');
-is(run_sql(q{SELECT command FROM cron.job WHERE jobname = 'nightly'}), q{CALL _wh.run_refresh('foodlogstats', 'tenant_a')},
+is(run_sql(q{SELECT command, username FROM cron.job WHERE jobname = 'nightly'}), q{CALL _wh.run_refresh('foodlogstats', 'tenant_a')|whadmin},
 	'and a nightly job that can fail');
 
 # Keys: what takes an editor has no statement.
