@@ -623,3 +623,96 @@ put_state(ReturnSetInfo *rsinfo, const WhJob *job, uint64 row, bool found)
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
+
+void
+wh_cron_state(WhCronState *state)
+{
+	const char *mode = GetConfigOption("cron.use_background_workers", true, false);
+
+	state->installed = cron_is_here();
+	state->database = GetConfigOption("cron.database_name", true, false);
+	state->host = GetConfigOption("cron.host", true, false);
+	state->loaded = state->database != NULL;
+	state->background = mode != NULL && strcmp(mode, "on") == 0;
+	state->one_at_a_time = state->background &&
+		GetConfigOption("cron.timezone", true, false) == NULL;
+}
+
+List *
+wh_cron_jobs(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *jobs = NIL;
+	uint64		n;
+
+	SPI_connect();
+	n = wh_spi(SPI_OK_SELECT,
+			   "SELECT j.jobid, coalesce(j.jobname::text, j.jobid::text), j.command,"
+			   " j.username::text, j.nodename, j.nodeport, j.active,"
+			   " d.status, d.return_message"
+			   " FROM cron.job AS j LEFT JOIN LATERAL"
+			   " (SELECT r.status, r.return_message FROM cron.job_run_details AS r"
+			   "  WHERE r.jobid OPERATOR(pg_catalog.=) j.jobid"
+			   "  AND r.status IN ('succeeded', 'failed')"
+			   "  ORDER BY r.runid USING OPERATOR(pg_catalog.>) LIMIT 1) AS d ON true"
+			   " WHERE j.database::text OPERATOR(pg_catalog.=)"
+			   " pg_catalog.current_database()::text"
+			   " AND (pg_catalog.strpos(j.command, '_wh.') OPERATOR(pg_catalog.>) 0"
+			   "  OR pg_catalog.strpos(j.command, 'wh_') OPERATOR(pg_catalog.>) 0)"
+			   " ORDER BY j.jobid",
+			   NULL, 0);
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < n; row++)
+	{
+		WhCronJob  *job = (WhCronJob *) palloc(sizeof(WhCronJob));
+
+		job->id = wh_col_int8(row, 1, 0);
+		job->name = wh_col_text(row, 2);
+		job->command = wh_col_text(row, 3);
+		job->role = wh_col_text(row, 4);
+		job->host = wh_col_text(row, 5);
+		job->port = wh_col_int4(row, 6, 0);
+		job->active = wh_col_bool(row, 7, false);
+		job->last_status = wh_col_text(row, 8);
+		job->last_message = wh_col_text(row, 9);
+		jobs = lappend(jobs, job);
+	}
+	SPI_finish();
+
+	return jobs;
+}
+
+char *
+wh_cron_command_sql(const WhCronJob *job, const char *command)
+{
+	return psprintf("SELECT cron.alter_job(" INT64_FORMAT ", command => %s);",
+					job->id, quote_literal_cstr(command));
+}
+
+char *
+wh_cron_activate_sql(const WhCronJob *job)
+{
+	return psprintf("SELECT cron.alter_job(" INT64_FORMAT ", active => true);", job->id);
+}
+
+/*
+ * pg_cron has no function for that; a trigger of its own notices the change.
+ */
+char *
+wh_cron_move_sql(const WhCronJob *job, const char *host, int port)
+{
+	return psprintf("UPDATE cron.job SET nodename = %s, nodeport = %d WHERE jobid = " INT64_FORMAT ";",
+					quote_literal_cstr(host), port, job->id);
+}
+
+char *
+wh_cron_host_sql(const char *host)
+{
+	return psprintf("ALTER SYSTEM SET cron.host = %s;", quote_literal_cstr(host));
+}
+
+char *
+wh_cron_many_sql(void)
+{
+	return pstrdup("ALTER SYSTEM SET cron.use_background_workers = off;");
+}
