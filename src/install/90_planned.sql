@@ -66,9 +66,3 @@ CREATE FUNCTION _wh.wh_crontab() RETURNS SETOF text
     AS 'MODULE_PATHNAME', 'wh_planned';
 COMMENT ON FUNCTION _wh.wh_crontab() IS
     'The schedule as crontab lines (not built yet)';
-
-CREATE FUNCTION _wh.detach_all() RETURNS SETOF text
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.detach_all() IS
-    'Turn slices into plain relations so that the extension can be dropped (not built yet)';
