@@ -41,6 +41,8 @@ typedef struct Showing
 
 static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
 					  const WhTenant *tenant, TimestampTz now);
+static List *lost_units(const WhRequest *request, const WhTemplate *tmpl,
+						const WhTenant *tenant, DateADT today);
 static List *add_due(List *units, const List *days, WhPurpose purpose,
 					 const WhTemplate *tmpl, const WhTenant *tenant,
 					 DateADT today);
@@ -335,6 +337,9 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 	List	   *units = NIL;
 	ListCell   *lc;
 
+	if (request->lost_only)
+		return lost_units(request, tmpl, tenant, today);
+
 	if (look_back)
 	{
 		from = to - tmpl->lookback_days;
@@ -364,6 +369,28 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 		((WhUnit *) lfirst(lc))->rules = request->rules;
 
 	return units;
+}
+
+/*
+ * List the days in the range, if there is one, that hold no rows any more.
+ */
+static List *
+lost_units(const WhRequest *request, const WhTemplate *tmpl,
+		   const WhTenant *tenant, DateADT today)
+{
+	List	   *days = NIL;
+	ListCell   *lc;
+
+	foreach(lc, wh_due_lost(tmpl, tenant))
+	{
+		DateADT		day = lfirst_int(lc);
+
+		if ((!request->has_from || day >= request->from) &&
+			(!request->has_to || day <= request->to))
+			days = lappend_int(days, day);
+	}
+
+	return add_due(NIL, days, WH_LOAD, tmpl, tenant, today);
 }
 
 /*

@@ -14,6 +14,7 @@ typedef struct WhSettings
 	char	   *monitor_role;
 	char	   *public_schema;
 	uint64		system_identifier;
+	int64		timeline;
 } WhSettings;
 
 /*
@@ -32,5 +33,11 @@ extern Oid	wh_owner_oid(void);
  * in a restored or cloned instance that was not adopted.
  */
 extern void wh_check_outbound(void);
+
+/*
+ * The WAL timeline that this instance writes, which a promotion and a recovery
+ * to a point in time change; not in recovery.
+ */
+extern int64 wh_timeline(void);
 
 #endif							/* WH_SETTINGS_H */

@@ -236,7 +236,7 @@ wh_update_public_view_by_template(PG_FUNCTION_ARGS)
 
 /*
  * _wh.rebuild_entire_warehouse(from_date, to_date, tenants, templates,
- * dry_run) returns jsonb
+ * dry_run, lost_only) returns jsonb
  */
 Datum
 wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
@@ -255,6 +255,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 	request.to = request.has_to ? PG_GETARG_DATEADT(1) : 0;
 	request.newest_first = true;
 	request.missing_only = true;
+	request.lost_only = PG_GETARG_BOOL(5);
 
 	initStringInfo(&report.json);
 	wh_become_owner(&caller);
@@ -484,7 +485,7 @@ rebuild_units(WhRequest *request)
 	List	   *units = NIL;
 	ListCell   *lc;
 
-	if (request->has_from)
+	if (request->has_from || request->lost_only)
 		return wh_units(request);
 
 	foreach(lc, request->templates)
