@@ -119,6 +119,9 @@ wh_check_outbound(void)
 				 errhint("Where it is meant to replace that one: SELECT _wh.adopt_instance();")));
 }
 
+/*
+ * Tell the timeline that is written; see settings.h.
+ */
 int64
 wh_timeline(void)
 {

@@ -30,7 +30,7 @@ extern Oid	wh_owner_oid(void);
 /*
  * Throw before anything is sent out or written: 25006 in recovery or a
  * read-only transaction, 55000 in a parallel worker, in binary upgrade, and
- * in a restored or cloned instance that was not adopted.
+ * in a restored, cloned or promoted instance that was not adopted.
  */
 extern void wh_check_outbound(void);
 
