@@ -102,7 +102,7 @@ sub stop_listening
 	waitpid $listener, 0 if $listener;
 	$listener = undef;
 }
-END { stop_listening() }
+END { local $?; stop_listening() }
 listen_instead();
 
 sub connections { return -s $count }
