@@ -92,6 +92,10 @@ extern bool wh_run_rechecked(const char *template_name, const char *tenant,
 extern bool wh_run_prune(int64 *after, TimestampTz successes_before,
 						 TimestampTz failures_before, int64 *deleted);
 
+/* Count, or delete, what the log has of a tenant; as the installer. */
+extern int64 wh_runs_count(const char *tenant);
+extern void wh_runs_forget(const char *tenant);
+
 /* A sync of an outside service, as its row of the log has it. */
 typedef struct WhSync
 {
