@@ -40,7 +40,7 @@ FROM (VALUES ('refresh', 'old', 'gone', 'gone.old', date '2020-01-01'),
 ORDER BY d.age DESC, u.kind, u.day, s.n;
 INSERT INTO _wh.extract_runs (kind, template_name, tenant_name, table_name, period_start, status, run_started_at, run_finished_at)
 SELECT 'refresh', 'many', 'gone', 'gone.many', '2020-01-01', 'loaded', now() - make_interval(days => 500), now() - make_interval(days => 500)
-FROM generate_series(1, 12000);
+FROM generate_series(1, 6000);
 \set kept 'SELECT kind, template_name, period_start, status, array_agg(age ORDER BY age) AS days FROM (SELECT *, (extract(epoch FROM now() - run_started_at) / 86400)::int AS age FROM _wh.extract_runs WHERE table_name LIKE ''gone%'') AS r GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;'
 SHOW pg_warehouse.log_retention;
 SHOW pg_warehouse.failure_retention;
