@@ -32,6 +32,11 @@
 	"later.status IN ('loaded', 'failed', 'lost')" \
 	" AND (later.status = 'loaded') = (r.status = 'loaded')"
 
+/* Runs of a tenant, and maintenance that tells of one. */
+#define ABOUT_TENANT \
+	"(tenant_name = $1 OR kind = 'maintenance'" \
+	" AND pg_catalog.strpos(error_message, $1) > 0)"
+
 static WhSync *find_sync(const char *condition, WhArg arg);
 static bool report_sync(const char *assignments, const WhArg *args, int nargs);
 static char *service_instance(void);
@@ -339,10 +344,11 @@ wh_run_prune(int64 *after, TimestampTz successes_before,
 						  "   SELECT FROM _wh.extract_runs AS later"
 						  "   WHERE later.template_name = r.template_name"
 						  "   AND later.tenant_name = r.tenant_name"
-						  "   AND later.period_start IS NOT DISTINCT FROM r.period_start"
+						  "   AND later.period_start = r.period_start"
 						  "   AND later.run_id > r.run_id AND later.kind = r.kind"
 						  "   AND " SAME_OUTCOME ")"
-						  " OR (r.template_name IS NULL OR r.tenant_name IS NULL) AND EXISTS ("
+						  " OR (r.template_name IS NULL OR r.tenant_name IS NULL"
+						  "   OR r.period_start IS NULL) AND EXISTS ("
 						  "   SELECT FROM _wh.extract_runs AS later"
 						  "   WHERE later.template_name IS NOT DISTINCT FROM r.template_name"
 						  "   AND later.tenant_name IS NOT DISTINCT FROM r.tenant_name"
@@ -354,6 +360,23 @@ wh_run_prune(int64 *after, TimestampTz successes_before,
 	*after = last;
 
 	return true;
+}
+
+int64
+wh_runs_count(const char *tenant)
+{
+	WhArg		arg = wh_text(tenant);
+
+	return wh_ledger("SELECT pg_catalog.count(*) FROM _wh.extract_runs WHERE " ABOUT_TENANT,
+					 &arg, 1);
+}
+
+void
+wh_runs_forget(const char *tenant)
+{
+	WhArg		arg = wh_text(tenant);
+
+	(void) wh_ledger("DELETE FROM _wh.extract_runs WHERE " ABOUT_TENANT, &arg, 1);
 }
 
 /*

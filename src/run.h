@@ -103,6 +103,10 @@ extern bool wh_run_unit(int64 run_id, char **template_name, char **tenant,
 extern int64 wh_runs_outdated(void);
 extern char *wh_runs_prune_sql(void);
 
+/* Count, or delete, what the log has of a tenant; as the installer. */
+extern int64 wh_runs_count(const char *tenant);
+extern void wh_runs_forget(const char *tenant);
+
 /* A sync of an outside service, as its row of the log has it. */
 typedef struct WhSync
 {

@@ -55,6 +55,7 @@ PG_FUNCTION_INFO_V1(wh_remove_cron);
 PG_FUNCTION_INFO_V1(wh_job_states);
 
 static bool cron_is_here(void);
+static bool cron_is_loaded(void);
 static void check_cron(void);
 static void check_background_mode(void);
 static int	scheduler_slots(void);
@@ -298,6 +299,26 @@ wh_schedule_replayed(void)
 	return before <= now && before >= wh_cron_last(&cron, now + offset) - offset;
 }
 
+/*
+ * Jobs that are gone have left their commands behind.
+ */
+void
+wh_schedule_erase(const char *tenant)
+{
+	WhArg		arg = wh_text(psprintf(", %s)", quote_literal_cstr(tenant)));
+
+	if (!cron_is_here())
+		return;
+
+	SPI_connect();
+	(void) wh_spi(SPI_OK_DELETE,
+				  "DELETE FROM cron.job_run_details"
+				  " WHERE pg_catalog.starts_with(command, 'CALL _wh.run_refresh(')"
+				  " AND pg_catalog.right(command, pg_catalog.length($1)) = $1",
+				  &arg, 1);
+	SPI_finish();
+}
+
 void
 wh_schedule_prune(TimestampTz before)
 {
@@ -350,6 +371,16 @@ cron_is_here(void)
 }
 
 /*
+ * Is its library there?  Else its settings are mere words of the file.
+ */
+static bool
+cron_is_loaded(void)
+{
+	return GetConfigOption("cron.database_name", true, false) != NULL &&
+		!(GetConfigOptionFlags("cron.database_name", true) & GUC_CUSTOM_PLACEHOLDER);
+}
+
+/*
  * Refuse with the cure when pg_cron cannot serve this database.
  */
 static void
@@ -365,10 +396,10 @@ check_cron(void)
 				 errhint("Set cron.database_name = '%s' in postgresql.conf and restart the server,"
 						 " or let cron do it: SELECT * FROM _wh.wh_crontab();",
 						 here)));
-	if (!cron_is_here() || database == NULL)
+	if (!cron_is_here() || !cron_is_loaded())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("pg_cron is not %s", database == NULL && cron_is_here() ?
+				 errmsg("pg_cron is not %s", cron_is_here() ?
 						"loaded by this server" : "installed in this database"),
 				 errhint("Install package postgresql-%d-cron, set shared_preload_libraries = 'pg_cron'"
 						 " and cron.database_name = '%s' in postgresql.conf, restart the server,"

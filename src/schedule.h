@@ -21,6 +21,9 @@ extern void wh_schedule_rename(const char *tenant, const char *new_tenant);
  */
 extern bool wh_schedule_replayed(void);
 
+/* Delete all that pg_cron noted of a tenant's refreshes.  Caller: owner. */
+extern void wh_schedule_erase(const char *tenant);
+
 /* Delete what pg_cron noted of our jobs before then.  Caller: owner. */
 extern void wh_schedule_prune(TimestampTz before);
 
