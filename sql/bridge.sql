@@ -313,6 +313,17 @@ CALL _wh.refresh_schema(NULL);
 -- Every hop.
 SELECT step, ok, regexp_replace(regexp_replace(replace(replace(detail, :'socket', 'SOCKET'), :port::text, 'PORT'), 'PostgreSQL \d+\.\d+', 'PostgreSQL N', 'g'), ':PORT', ':PORT') AS detail, fix FROM _wh.verify_bridge('odkx9');
 
+-- The doctor names it, as its passwords are in clear, and what is wrong with it.
+SELECT status, detail, fix_sql FROM _wh.wh_doctor() WHERE check_name = 'bridges';
+BEGIN;
+CREATE USER MAPPING FOR PUBLIC SERVER odkx9;
+DROP USER MAPPING FOR smartfield_ro SERVER odkx9;
+SELECT status, detail, fix_sql FROM _wh.wh_doctor() WHERE check_name = 'bridges';
+SET LOCAL client_min_messages = warning;
+DROP SERVER odkx9 CASCADE;
+SELECT status, detail, fix_sql FROM _wh.wh_doctor() WHERE check_name = 'bridges';
+ROLLBACK;
+
 -- Altered: options, roles, endpoint.
 SELECT _wh.alter_bridge('odkx9', '{"fetch_size": 100, "use_remote_estimate": true, "connect_timeout": null}');
 SELECT o FROM pg_foreign_server, unnest(srvoptions) AS o WHERE o ~ '^(fetch|use|connect)' ORDER BY 1;

@@ -78,6 +78,24 @@ wh_bridge_find(const char *server)
 	return bridge;
 }
 
+List *
+wh_bridge_servers(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *servers = NIL;
+	uint64		n;
+
+	SPI_connect();
+	n = wh_spi(SPI_OK_SELECT,
+			   "SELECT server_name FROM _wh.bridges ORDER BY server_name", NULL, 0);
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < n; row++)
+		servers = lappend(servers, wh_col_text(row, 1));
+	SPI_finish();
+
+	return servers;
+}
+
 void
 wh_bridge_insert(const WhBridge *bridge)
 {

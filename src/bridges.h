@@ -44,6 +44,8 @@ extern WhBridge *wh_bridge(const char *server);
 extern WhBridge *wh_bridge_to_change(const char *server);
 extern WhBridge *wh_bridge_find(const char *server);
 
+extern List *wh_bridge_servers(void);	/* of char *, in order of name */
+
 /*
  * Write the row as the installer.  Inserting one whose local schema is another
  * bridge's is 42710.

@@ -181,6 +181,13 @@ wh_flatten_join_alias_vars(Query *query, Node *node)
 							NIL, (rel)->lateral_relids, NULL, NIL)
 #endif
 
+/* A flag before 17. */
+#if PG_VERSION_NUM >= 170000
+#define wh_is_background_worker() AmBackgroundWorkerProcess()
+#else
+#define wh_is_background_worker() IsBackgroundWorker
+#endif
+
 /* Since 17 a background worker may connect as a role without LOGIN. */
 #define wh_worker_needs_login (PG_VERSION_NUM < 170000)
 #if PG_VERSION_NUM >= 170000

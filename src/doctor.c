@@ -23,9 +23,28 @@ typedef struct Check
 } Check;
 
 static const Check checks[] = {
+	{"instance", wh_check_instance, "this is the instance that may contact tenants"},
 	{"preload", wh_check_preload, "every session of this database loads the library"},
 	{"owner_role", wh_check_owner_role, "the owner role may what it needs and no more"},
 	{"union_schema", wh_check_union_schema, "schema \"_wh_union\" is there and the owner's"},
+	{"grants", wh_check_grants, "the three roles have what setup() grants"},
+	{"excess_grants", wh_check_excess_grants, "nobody may more than that in schema \"_wh\""},
+	{"readers", wh_check_readers, "the reader role may read every view, and those to come"},
+	{"worker_slots", wh_check_worker_slots, "the server has room for our background workers"},
+	{"autovacuum", wh_check_autovacuum, "autovacuum looks after every relation of ours"},
+	{"bloat", wh_check_bloat, "no relation of ours consists of dead rows for the larger part"},
+	{"keys", wh_check_keys, "every key that a password needs is in the ring, and no other"},
+	{"tls", wh_check_tls, "every tenant's server has to prove who it is"},
+	{"tenants", wh_check_tenants, "every enabled tenant lets us in, read only, with a clock like ours"},
+	{"bridges", wh_check_bridges, "there is no bridge"},
+	{"templates", wh_check_templates, "every template can be read, and its keys are kept unique"},
+	{"drift", wh_check_drift, "every query still has the columns that its template declares"},
+	{"lost", wh_check_lost, "ledger, relations, views and log agree"},
+	{"row_counts", wh_check_row_counts, "no last closed day is far from the days before it"},
+	{"log", wh_check_log, "the log holds nothing that has had its time"},
+	{"cron", wh_check_cron, "pg_cron serves this database, several jobs at a time"},
+	{"cron_login", wh_check_cron_login, "pg_cron can log in as the owner role"},
+	{"cron_jobs", wh_check_cron_jobs, "jobs are active, reach this server, and fail when their work does"},
 	{"lock_budget", wh_check_lock_budget, "a query over the whole of any view leaves room in the lock table"},
 	{"union_views", wh_check_union_views, "no view of layout union is near the limit of the lock table"},
 };
@@ -96,6 +115,22 @@ wh_finding(WhDoctor *doctor, WhFindingStatus status, const char *detail,
 	tuplestore_putvalues(doctor->rsinfo->setResult, doctor->rsinfo->setDesc,
 						 values, nulls);
 	doctor->findings++;
+}
+
+/*
+ * Put a row per row of a query; see doctor.h.
+ */
+void
+wh_findings(WhDoctor *doctor, WhFindingStatus status, const char *sql,
+			const WhArg *args, int nargs)
+{
+	uint64		n;
+
+	SPI_connect();
+	n = wh_spi(SPI_OK_SELECT, sql, args, nargs);
+	for (uint64 row = 0; row < n; row++)
+		wh_finding(doctor, status, wh_col_text(row, 1), wh_col_text(row, 2));
+	SPI_finish();
 }
 
 static void

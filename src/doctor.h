@@ -7,6 +7,7 @@
 #define WH_DOCTOR_H
 
 #include "settings.h"
+#include "spi.h"
 
 typedef enum WhFindingStatus
 {
@@ -26,8 +27,8 @@ typedef struct WhDoctor
 
 /*
  * A check looks, and tells by wh_finding() what it does not like, as often as
- * there is something.  It changes nothing, calls no tenant, and becomes the
- * owner itself where it reads records.  An error that it throws is a finding.
+ * there is something.  It changes nothing and becomes the owner itself where it
+ * reads records.  An error that it throws is a finding.
  */
 typedef void (*WhCheck) (WhDoctor *doctor);
 
@@ -38,10 +39,47 @@ typedef void (*WhCheck) (WhDoctor *doctor);
 extern void wh_finding(WhDoctor *doctor, WhFindingStatus status,
 					   const char *detail, const char *fix_sql);
 
+/*
+ * The same for each row (detail, fix_sql) of a query, run as the current user:
+ * who has become the owner, or else every name and operator is qualified.
+ */
+extern void wh_findings(WhDoctor *doctor, WhFindingStatus status,
+						const char *sql, const WhArg *args, int nargs);
+
 /* doctor_setup.c */
+extern char *wh_setup_sql(const WhSettings *settings);
+extern void wh_check_instance(WhDoctor *doctor);
 extern void wh_check_preload(WhDoctor *doctor);
 extern void wh_check_owner_role(WhDoctor *doctor);
 extern void wh_check_union_schema(WhDoctor *doctor);
+
+/* doctor_grants.c */
+extern void wh_check_grants(WhDoctor *doctor);
+extern void wh_check_excess_grants(WhDoctor *doctor);
+extern void wh_check_readers(WhDoctor *doctor);
+
+/* doctor_server.c */
+extern void wh_check_worker_slots(WhDoctor *doctor);
+extern void wh_check_autovacuum(WhDoctor *doctor);
+extern void wh_check_bloat(WhDoctor *doctor);
+
+/* doctor_tenants.c */
+extern void wh_check_tls(WhDoctor *doctor);
+extern void wh_check_keys(WhDoctor *doctor);
+extern void wh_check_tenants(WhDoctor *doctor);
+extern void wh_check_bridges(WhDoctor *doctor);
+
+/* doctor_data.c */
+extern void wh_check_templates(WhDoctor *doctor);
+extern void wh_check_drift(WhDoctor *doctor);
+extern void wh_check_lost(WhDoctor *doctor);
+extern void wh_check_row_counts(WhDoctor *doctor);
+extern void wh_check_log(WhDoctor *doctor);
+
+/* doctor_cron.c */
+extern void wh_check_cron(WhDoctor *doctor);
+extern void wh_check_cron_login(WhDoctor *doctor);
+extern void wh_check_cron_jobs(WhDoctor *doctor);
 
 /* doctor_views.c */
 extern void wh_check_lock_budget(WhDoctor *doctor);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "utils/acl.h"
@@ -16,7 +17,17 @@
 #include "preload.h"
 #include "viewtable.h"
 
-static char *setup_sql(const WhSettings *settings);
+/*
+ * Find out whether this is a copy that nobody has adopted.
+ */
+void
+wh_check_instance(WhDoctor *doctor)
+{
+	if (doctor->settings->system_identifier != GetSystemIdentifier())
+		wh_finding(doctor, WH_FINDING_ERROR,
+				   "this copy of the warehouse was not adopted, so nothing is sent to tenants; adopt it only where it replaces the other one",
+				   "SELECT _wh.adopt_instance();");
+}
 
 /*
  * Find sessions that begin without the library: their first query of a view of
@@ -57,7 +68,7 @@ wh_check_owner_role(WhDoctor *doctor)
 	{
 		wh_finding(doctor, WH_FINDING_ERROR,
 				   psprintf("role \"%s\" does not exist", owner),
-				   setup_sql(doctor->settings));
+				   wh_setup_sql(doctor->settings));
 		return;
 	}
 
@@ -105,7 +116,7 @@ wh_check_union_schema(WhDoctor *doctor)
 	if (!OidIsValid(nspid))
 		wh_finding(doctor, WH_FINDING_ERROR,
 				   "schema \"_wh_union\" does not exist; views of layout expand need it",
-				   setup_sql(doctor->settings));
+				   wh_setup_sql(doctor->settings));
 	else if (!wh_namespace_ownercheck(nspid, get_role_oid(owner, false)))
 		wh_finding(doctor, WH_FINDING_ERROR,
 				   psprintf("schema \"_wh_union\" is not owned by role \"%s\"", owner),
@@ -115,8 +126,8 @@ wh_check_union_schema(WhDoctor *doctor)
 /*
  * Write the call that sets the warehouse up again as it was.
  */
-static char *
-setup_sql(const WhSettings *settings)
+char *
+wh_setup_sql(const WhSettings *settings)
 {
 	return psprintf("SELECT _wh.setup(%s, %s, %s);",
 					quote_literal_cstr(settings->owner_role),

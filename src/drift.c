@@ -16,6 +16,7 @@
 #include "utils/tuplestore.h"
 
 #include "describe.h"
+#include "drift.h"
 #include "fetch.h"
 #include "pool.h"
 #include "refresh.h"
@@ -75,6 +76,39 @@ wh_drift(PG_FUNCTION_ARGS)
 	wh_role_leave(&caller);
 
 	return (Datum) 0;
+}
+
+void
+wh_drift_refuse(const WhTenant *tenant)
+{
+	WhPeriod	day = wh_period_day(wh_date_at(GetCurrentTimestamp(), tenant->time_zone));
+	WhPool	   *pool = wh_pool_open();
+	ListCell   *lc;
+
+	PG_TRY();
+	{
+		wh_session_purpose("verify");
+		foreach(lc, wh_templates_enabled())
+		{
+			const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+			WhLease    *lease;
+
+			if (!wh_template_applies(tmpl, tenant))
+				continue;
+			lease = wh_pool_take(tenant, psprintf("Tenant \"%s\", template \"%s\".",
+												  tenant->name, tmpl->name));
+			(void) wh_describe_check(wh_describe(lease->conn,
+												 wh_fetch_query(tmpl, tenant, &day)),
+									 tmpl, lease->conn);
+			wh_pool_give(lease);
+		}
+	}
+	PG_FINALLY();
+	{
+		wh_session_purpose(NULL);
+	}
+	PG_END_TRY();
+	wh_pool_close(pool);
 }
 
 /*

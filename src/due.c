@@ -64,6 +64,27 @@ wh_due_old_versions(const WhTemplate *tmpl, const WhTenant *tenant)
 	return days;
 }
 
+/*
+ * List days that hold no rows any more; see due.h.
+ */
+List *
+wh_due_lost(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	List	   *days = NIL;
+	List	   *slices = wh_slices(tmpl->name, tenant->name);
+
+	for (int i = list_length(slices) - 1; i >= 0; i--)
+	{
+		const WhSlice *slice = (const WhSlice *) list_nth(slices, i);
+
+		if (slice->period.kind == WH_DAY && strcmp(slice->state, "empty") != 0 &&
+			!wh_slice_is_populated(slice))
+			days = lappend_int(days, slice->period.start);
+	}
+
+	return days;
+}
+
 bool
 wh_due_is_frozen(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
 {

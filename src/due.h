@@ -23,6 +23,12 @@ extern List *wh_due_rechecks(const WhTemplate *tmpl, const WhTenant *tenant,
  */
 extern List *wh_due_old_versions(const WhTemplate *tmpl, const WhTenant *tenant);
 
+/*
+ * List the days (of DateADT) that the ledger has rows of and that nobody can
+ * read, as after a restore; newest first.
+ */
+extern List *wh_due_lost(const WhTemplate *tmpl, const WhTenant *tenant);
+
 /* Is the day closed, stored, and by its template never to be fetched again? */
 extern bool wh_due_is_frozen(const WhTemplate *tmpl, const WhTenant *tenant,
 							 DateADT day);

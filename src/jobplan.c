@@ -208,21 +208,21 @@ pair_jobs(const WhJobWish *wish)
 static char *
 stagger(const char *schedule, int nth, int of, int template_nth, int templates)
 {
-	WhCron		cron;
+	WhCron		fields;
 	int			room;
 	int			step;
 
-	if (!wh_cron_parse(schedule, &cron) ||
-		strspn(cron.text[0], "0123456789") != strlen(cron.text[0]))
+	if (!wh_cron_parse(schedule, &fields) ||
+		strspn(fields.text[0], "0123456789") != strlen(fields.text[0]))
 		return pstrdup(schedule);
 
-	room = Min(wh_cron_cadence(&cron), wh_cron_slack(&cron) + 1);
+	room = Min(wh_cron_cadence(&fields), wh_cron_slack(&fields) + 1);
 	step = Min(STAGGER_MINUTES, room / of);
-	if (!wh_cron_shift(&cron, (step > 0 ? nth * step : nth * room / of) +
+	if (!wh_cron_shift(&fields, (step > 0 ? nth * step : nth * room / of) +
 					   template_nth * step / templates))
 		return pstrdup(schedule);
 
-	return wh_cron_text(&cron);
+	return wh_cron_text(&fields);
 }
 
 /*

@@ -25,13 +25,16 @@
 #include "utils/lsyscache.h"
 
 #include "audit.h"
+#include "budget.h"
 #include "compat.h"
+#include "drift.h"
 #include "guc.h"
 #include "json.h"
 #include "matview.h"
 #include "names.h"
 #include "published.h"
 #include "retired.h"
+#include "run.h"
 #include "schedule.h"
 #include "secret.h"
 #include "settings.h"
@@ -42,7 +45,7 @@
 #include "unionview.h"
 #include "watermark.h"
 
-/* Arguments of add_tenant() and, with the last two, alter_tenant(). */
+/* Arguments of add_tenant() and, with the last three, alter_tenant(). */
 enum
 {
 	ARG_TENANT,
@@ -61,18 +64,23 @@ enum
 	ARG_SSLKEY,
 	ARG_OPTIONS,
 	ARG_ENABLED,
-	ARG_RESET
+	ARG_RESET,
+	ARG_VERIFY
 };
 
 /* What drop_tenant() finds, and reports as jsonb. */
 typedef struct Leftovers
 {
-	List	   *relids;			/* to drop */
+	List	   *slices;			/* of WhSlice *, whose relations to drop */
 	List	   *retired;		/* of WhRetired *, which always go */
 	bool		with_schema;	/* nothing else is in the schema */
 	List	   *dropped;		/* of char *, qualified names */
 	List	   *kept;
 	int64		rows;			/* in all of them, as the ledger says */
+	int64		locks;			/* what dropping takes so far */
+	int64		runs;			/* rows of the log that go, too */
+	bool		erase;			/* data and every trace */
+	int			left;			/* relations that a further call drops */
 } Leftovers;
 
 PG_FUNCTION_INFO_V1(wh_add_tenant);
@@ -95,7 +103,9 @@ static void rename_rows(const WhTenant *tenant, const char *new_name,
 static void find_leftovers(const WhTenant *tenant, bool drop_data,
 						   Leftovers *leftovers);
 static bool schema_holds_only(const char *schema, List *relations);
-static void drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers);
+static void drop_leftovers(const WhTenant *tenant, Leftovers *leftovers);
+static bool has_room(Leftovers *leftovers, const char *template_name);
+static void erase_traces(const WhTenant *tenant);
 static char *endpoint_json(const WhTenant *tenant);
 static char *leftovers_json(const WhTenant *tenant, bool dry_run,
 							const Leftovers *leftovers);
@@ -161,6 +171,8 @@ wh_alter_tenant(PG_FUNCTION_ARGS)
 	wh_tenant_check(&tenant, old, trusted);
 	wh_tenant_update(&tenant);
 	note_consequences(old, &tenant);
+	if (!PG_ARGISNULL(ARG_VERIFY) && PG_GETARG_BOOL(ARG_VERIFY))
+		wh_drift_refuse(&tenant);
 	wh_role_leave(&caller);
 
 	wh_audit("alter_tenant", tenant.name, endpoint_json(&tenant));
@@ -238,13 +250,19 @@ wh_drop_tenant(PG_FUNCTION_ARGS)
 		lock_pairs(tenant);
 
 	find_leftovers(tenant, drop_data, &leftovers);
-	report = leftovers_json(tenant, dry_run, &leftovers);
 	if (!dry_run)
 		drop_leftovers(tenant, &leftovers);
+	report = leftovers_json(tenant, dry_run, &leftovers);
 	wh_role_leave(&caller);
 
 	if (!dry_run)
 		wh_audit("drop_tenant", name, report);
+	if (leftovers.left > 0)
+		ereport(NOTICE,
+				(errmsg("%d relations of tenant \"%s\" are not dropped yet", leftovers.left, name),
+				 errdetail("The lock table has no room for more in one transaction. They are shown nowhere."),
+				 errhint("SELECT _wh.drop_tenant(%s, drop_data => true);",
+						 quote_literal_cstr(name))));
 
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(report)));
 }
@@ -549,7 +567,7 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 			 get_rel_relkind(relid) == RELKIND_RELATION) &&
 			wh_class_ownercheck(relid, GetUserId()))
 		{
-			leftovers->relids = lappend_oid(leftovers->relids, relid);
+			leftovers->slices = lappend(leftovers->slices, slice);
 			leftovers->dropped = lappend(leftovers->dropped, name);
 			names = lappend(names, slice->relation_name);
 		}
@@ -557,6 +575,8 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 			leftovers->kept = lappend(leftovers->kept, name);
 	}
 
+	leftovers->erase = drop_data;
+	leftovers->runs = drop_data ? wh_runs_count(tenant->name) : 0;
 	leftovers->retired = wh_retired(NULL, tenant->name);
 	foreach(lc, leftovers->retired)
 	{
@@ -610,40 +630,105 @@ schema_holds_only(const char *schema, List *relations)
 }
 
 /*
- * Take the tenant out of the views, then out of everything else.  Templates
- * that name it keep the name: without it, their list could be empty, and that
- * means every tenant.
+ * Take the tenant out of the views, then out of everything else.  Relations
+ * that are to stay do; those that are to go and do not fit into one
+ * transaction are noted for the next.
  */
 static void
-drop_leftovers(const WhTenant *tenant, const Leftovers *leftovers)
+drop_leftovers(const WhTenant *tenant, Leftovers *leftovers)
 {
+	List	   *now = NIL;
+	List	   *gone = NIL;
+	WhTenant	closed = *tenant;
 	ListCell   *lc;
 
 	foreach(lc, shown_templates(tenant))
 		wh_unionview_detach(wh_template(strVal(lfirst(lc))), tenant);
 
+	/* What there is no room for goes out of use, as it does in a roll-up. */
+	foreach(lc, leftovers->slices)
+	{
+		const WhSlice *slice = (const WhSlice *) lfirst(lc);
+
+		if (has_room(leftovers, slice->template_name))
+			now = lappend_oid(now, wh_slice_relid(slice));
+		else
+			wh_retired_put(slice->template_name, tenant->name,
+						   list_make1(slice->relation_schema),
+						   list_make1(slice->relation_name));
+	}
+	foreach(lc, leftovers->retired)
+	{
+		const WhRetired *retired = (const WhRetired *) lfirst(lc);
+		Oid			relid = wh_retired_relid(retired);
+
+		if (OidIsValid(relid) && !has_room(leftovers, retired->template_name))
+			continue;
+		gone = lappend(gone, lfirst(lc));
+		if (OidIsValid(relid))
+			now = lappend_oid(now, relid);
+	}
+
 	/* A reader that still holds one of them must not be waited for for ever. */
 	(void) set_config_option("lock_timeout", psprintf("%d", Max(wh_lock_deadline, 1)),
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
-	foreach(lc, leftovers->relids)
+	foreach(lc, now)
 		wh_relation_drop(lfirst_oid(lc));
-	foreach(lc, leftovers->retired)
-	{
-		const WhRetired *retired = (const WhRetired *) lfirst(lc);
-
-		if (OidIsValid(wh_retired_relid(retired)))
-			wh_relation_drop(wh_retired_relid(retired));
-	}
-	wh_retired_forget(leftovers->retired);
-	if (leftovers->with_schema)
-		wh_ddl(psprintf("DROP SCHEMA %s", quote_identifier(tenant->schema)));
+	wh_retired_forget(gone);
 
 	wh_schedule_remove(NULL, tenant->name);
 	(void) wh_slices_forget(NULL, tenant->name);
 	(void) wh_watermarks_forget(NULL, tenant->name);
 	wh_published_forget(NULL, tenant->name);
+	if (leftovers->erase)
+		erase_traces(tenant);
+
+	/* The tenant itself goes with the last of its relations. */
+	if (leftovers->left > 0)
+	{
+		closed.enabled = false;
+		wh_tenant_update(&closed);
+		return;
+	}
+	if (leftovers->with_schema)
+		wh_ddl(psprintf("DROP SCHEMA %s", quote_identifier(tenant->schema)));
 	wh_tenant_delete(tenant);
+}
+
+/*
+ * Take the locks for dropping one more relation off what this transaction may
+ * have; when they are used up, the relation is left to a further call.
+ */
+static bool
+has_room(Leftovers *leftovers, const char *template_name)
+{
+	int64		locks = leftovers->locks + wh_relation_locks(wh_template(template_name));
+
+	if (leftovers->locks > 0 && !wh_locks_fit(locks))
+	{
+		leftovers->left++;
+		return false;
+	}
+	leftovers->locks = locks;
+
+	return true;
+}
+
+/*
+ * Leave nothing that names the tenant but the audit log, and a template that
+ * is for this tenant alone: an empty list would mean all of them.
+ */
+static void
+erase_traces(const WhTenant *tenant)
+{
+	WhArg		arg = wh_text(tenant->name);
+
+	wh_runs_forget(tenant->name);
+	wh_schedule_erase(tenant->name);
+	(void) wh_ledger("UPDATE _wh.mv_templates SET tenants = array_remove(tenants, $1)"
+					 " WHERE $1 = ANY (tenants) AND cardinality(tenants) > 1",
+					 &arg, 1);
 }
 
 static char *
@@ -679,7 +764,11 @@ leftovers_json(const WhTenant *tenant, bool dry_run, const Leftovers *leftovers)
 	wh_json_strings(&json, leftovers->dropped);
 	appendStringInfoString(&json, ", \"kept\": ");
 	wh_json_strings(&json, leftovers->kept);
-	appendStringInfo(&json, ", \"rows\": " INT64_FORMAT "}", leftovers->rows);
+	appendStringInfo(&json, ", \"rows\": " INT64_FORMAT, leftovers->rows);
+	if (leftovers->erase)
+		appendStringInfo(&json, ", \"runs\": " INT64_FORMAT ", \"left\": %d",
+						 leftovers->runs, leftovers->left);
+	appendStringInfoChar(&json, '}');
 
 	return json.data;
 }

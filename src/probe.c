@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "conn.h"
+#include "probe.h"
 #include "run.h"
 #include "settings.h"
 #include "tenant.h"
@@ -105,6 +106,31 @@ wh_test_tenant(PG_FUNCTION_ARGS)
 	wh_role_leave(&save);
 
 	return (Datum) 0;
+}
+
+List *
+wh_probe_faults(const WhTenant *tenant)
+{
+	Probe		probe = {.tenant = tenant,.context = CurrentMemoryContext};
+	List	   *faults = NIL;
+
+	probe_tenant(&probe);
+	for (int id = 0; id < STEP_COUNT; id++)
+	{
+		const Step *step = &probe.steps[id];
+		WhProbeFault *fault;
+
+		if (!step->failed && step->fix == NULL)
+			continue;
+		fault = (WhProbeFault *) palloc(sizeof(WhProbeFault));
+		fault->step = step_names[id];
+		fault->failed = step->failed;
+		fault->detail = step->detail;
+		fault->fix = step->fix;
+		faults = lappend(faults, fault);
+	}
+
+	return faults;
 }
 
 /*

@@ -42,6 +42,8 @@ typedef struct Showing
 
 static List *units_of(const WhRequest *request, const WhTemplate *tmpl,
 					  const WhTenant *tenant, TimestampTz now);
+static List *lost_units(const WhRequest *request, const WhTemplate *tmpl,
+						const WhTenant *tenant, DateADT today);
 static List *add_due(List *units, const List *days, WhPurpose purpose,
 					 const WhTemplate *tmpl, const WhTenant *tenant,
 					 DateADT today);
@@ -326,6 +328,9 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 	List	   *units = NIL;
 	ListCell   *lc;
 
+	if (request->lost_only && wh_template_is_daily(tmpl))
+		return lost_units(request, tmpl, tenant, today);
+
 	if (!wh_template_is_daily(tmpl))
 	{
 		units = whole_units(request, tmpl, tenant, today);
@@ -361,6 +366,28 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 		((WhUnit *) lfirst(lc))->rules = request->rules;
 
 	return units;
+}
+
+/*
+ * List the days in the range, if there is one, that hold no rows any more.
+ */
+static List *
+lost_units(const WhRequest *request, const WhTemplate *tmpl,
+		   const WhTenant *tenant, DateADT today)
+{
+	List	   *days = NIL;
+	ListCell   *lc;
+
+	foreach(lc, wh_due_lost(tmpl, tenant))
+	{
+		DateADT		day = lfirst_int(lc);
+
+		if ((!request->has_from || day >= request->from) &&
+			(!request->has_to || day <= request->to))
+			days = lappend_int(days, day);
+	}
+
+	return add_due(NIL, days, WH_LOAD, tmpl, tenant, today);
 }
 
 /*
@@ -413,8 +440,11 @@ whole_units(const WhRequest *request, const WhTemplate *tmpl,
 	DateADT		to = request->has_to ? request->to : today;
 	DateADT		from = request->has_from ? request->from : to;
 	List	   *units = NIL;
+	WhPeriod	whole = wh_period_whole();
 
 	if (request->missing_only && is_whole_loaded(tmpl, tenant))
+		return NIL;
+	if (request->lost_only && wh_slice_find(tmpl->name, tenant->name, &whole) == NULL)
 		return NIL;
 
 	if (!wh_template_is_incremental(tmpl) || request->missing_only ||

@@ -23,6 +23,8 @@ typedef struct WhRequest
 	DateADT		to;				/* inclusive */
 	bool		newest_first;
 	bool		missing_only;	/* leave out what is loaded and final */
+	bool		lost_only;		/* nothing but slices of the range that hold
+								 * no rows any more, newest first */
 	bool		old_versions;	/* without a range: slices of older versions
 								 * of the template too, newest first */
 	bool		recheck;		/* without a range: closed days whose recheck

@@ -32,6 +32,11 @@
 	"later.status IN ('loaded', 'failed', 'lost')" \
 	" AND (later.status = 'loaded') = (r.status = 'loaded')"
 
+/* Runs of a tenant, and maintenance that tells of one. */
+#define ABOUT_TENANT \
+	"(tenant_name = $1 OR kind = 'maintenance'" \
+	" AND pg_catalog.strpos(error_message, $1) > 0)"
+
 static WhSync *find_sync(const char *condition, WhArg arg);
 static bool report_sync(const char *assignments, const WhArg *args, int nargs);
 static char *service_instance(void);
@@ -339,10 +344,11 @@ wh_run_prune(int64 *after, TimestampTz successes_before,
 						  "   SELECT FROM _wh.extract_runs AS later"
 						  "   WHERE later.template_name = r.template_name"
 						  "   AND later.tenant_name = r.tenant_name"
-						  "   AND later.period_start IS NOT DISTINCT FROM r.period_start"
+						  "   AND later.period_start = r.period_start"
 						  "   AND later.run_id > r.run_id AND later.kind = r.kind"
 						  "   AND " SAME_OUTCOME ")"
-						  " OR (r.template_name IS NULL OR r.tenant_name IS NULL) AND EXISTS ("
+						  " OR (r.template_name IS NULL OR r.tenant_name IS NULL"
+						  "   OR r.period_start IS NULL) AND EXISTS ("
 						  "   SELECT FROM _wh.extract_runs AS later"
 						  "   WHERE later.template_name IS NOT DISTINCT FROM r.template_name"
 						  "   AND later.tenant_name IS NOT DISTINCT FROM r.tenant_name"
@@ -354,6 +360,23 @@ wh_run_prune(int64 *after, TimestampTz successes_before,
 	*after = last;
 
 	return true;
+}
+
+int64
+wh_runs_count(const char *tenant)
+{
+	WhArg		arg = wh_text(tenant);
+
+	return wh_ledger("SELECT pg_catalog.count(*) FROM _wh.extract_runs WHERE " ABOUT_TENANT,
+					 &arg, 1);
+}
+
+void
+wh_runs_forget(const char *tenant)
+{
+	WhArg		arg = wh_text(tenant);
+
+	(void) wh_ledger("DELETE FROM _wh.extract_runs WHERE " ABOUT_TENANT, &arg, 1);
 }
 
 /*
@@ -396,6 +419,64 @@ wh_run_error_json(StringInfo json, const WhRun *run)
 			appendStringInfoString(json, "null");
 	}
 	appendStringInfoChar(json, '}');
+}
+
+bool
+wh_run_unit(int64 run_id, char **template_name, char **tenant, DateADT *day)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	WhArg		args[] = {wh_int8(run_id)};
+	bool		found;
+
+	SPI_connect();
+	found = wh_spi(SPI_OK_SELECT,
+				   "SELECT template_name, tenant_name, period_start"
+				   " FROM _wh.extract_runs"
+				   " WHERE run_id OPERATOR(pg_catalog.=) $1"
+				   " AND template_name IS NOT NULL AND tenant_name IS NOT NULL"
+				   " AND period_start IS NOT NULL",
+				   args, lengthof(args)) == 1;
+	if (found)
+	{
+		MemoryContextSwitchTo(caller);
+		*template_name = wh_col_text(0, 1);
+		*tenant = wh_col_text(0, 2);
+		*day = wh_col_date(0, 3);
+	}
+	SPI_finish();
+
+	return found;
+}
+
+/* Rows "r" that the log has kept long enough. */
+#define OUTDATED_RUNS \
+	"FROM _wh.extract_runs AS r" \
+	" WHERE r.run_started_at OPERATOR(pg_catalog.<)" \
+	" (pg_catalog.now() OPERATOR(pg_catalog.-) '90 days'::interval)" \
+	" AND EXISTS (SELECT FROM _wh.extract_runs AS later" \
+	" WHERE later.template_name OPERATOR(pg_catalog.=) r.template_name" \
+	" AND later.tenant_name OPERATOR(pg_catalog.=) r.tenant_name" \
+	" AND later.period_start OPERATOR(pg_catalog.=) r.period_start" \
+	" AND later.status OPERATOR(pg_catalog.=) r.status" \
+	" AND later.run_id OPERATOR(pg_catalog.>) r.run_id)"
+
+int64
+wh_runs_outdated(void)
+{
+	int64		n;
+
+	SPI_connect();
+	(void) wh_spi(SPI_OK_SELECT, "SELECT pg_catalog.count(*) " OUTDATED_RUNS, NULL, 0);
+	n = wh_col_int8(0, 1, 0);
+	SPI_finish();
+
+	return n;
+}
+
+char *
+wh_runs_prune_sql(void)
+{
+	return pstrdup("DELETE " OUTDATED_RUNS ";");
 }
 
 /*

@@ -92,6 +92,21 @@ extern bool wh_run_rechecked(const char *template_name, const char *tenant,
 extern bool wh_run_prune(int64 *after, TimestampTz successes_before,
 						 TimestampTz failures_before, int64 *deleted);
 
+/* What an attempt was at: a day of a template and tenant; false: anything else. */
+extern bool wh_run_unit(int64 run_id, char **template_name, char **tenant,
+						DateADT *day);
+
+/*
+ * Count the rows of units older than the log keeps, leaving out the last of
+ * each unit and status; and write the statement that deletes these.
+ */
+extern int64 wh_runs_outdated(void);
+extern char *wh_runs_prune_sql(void);
+
+/* Count, or delete, what the log has of a tenant; as the installer. */
+extern int64 wh_runs_count(const char *tenant);
+extern void wh_runs_forget(const char *tenant);
+
 /* A sync of an outside service, as its row of the log has it. */
 typedef struct WhSync
 {

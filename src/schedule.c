@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "audit.h"
+#include "compat.h"
 #include "cronspec.h"
 #include "job.h"
 #include "jobplan.h"
@@ -54,6 +55,7 @@ PG_FUNCTION_INFO_V1(wh_remove_cron);
 PG_FUNCTION_INFO_V1(wh_job_states);
 
 static bool cron_is_here(void);
+static bool cron_is_loaded(void);
 static void check_cron(void);
 static void check_background_mode(void);
 static int	scheduler_slots(void);
@@ -266,7 +268,7 @@ wh_schedule_replayed(void)
 	int64		offset;
 
 	if (!cron_is_here() ||
-		(!IsBackgroundWorker && (application == NULL || strcmp(application, "pg_cron") != 0)))
+		(!wh_is_background_worker() && (application == NULL || strcmp(application, "pg_cron") != 0)))
 		return false;
 
 	SPI_connect();
@@ -295,6 +297,26 @@ wh_schedule_replayed(void)
 
 	/* A start that lies ahead tells of a clock that was set back. */
 	return before <= now && before >= wh_cron_last(&cron, now + offset) - offset;
+}
+
+/*
+ * Jobs that are gone have left their commands behind.
+ */
+void
+wh_schedule_erase(const char *tenant)
+{
+	WhArg		arg = wh_text(psprintf(", %s)", quote_literal_cstr(tenant)));
+
+	if (!cron_is_here())
+		return;
+
+	SPI_connect();
+	(void) wh_spi(SPI_OK_DELETE,
+				  "DELETE FROM cron.job_run_details"
+				  " WHERE pg_catalog.starts_with(command, 'CALL _wh.run_refresh(')"
+				  " AND pg_catalog.right(command, pg_catalog.length($1)) = $1",
+				  &arg, 1);
+	SPI_finish();
 }
 
 void
@@ -349,6 +371,16 @@ cron_is_here(void)
 }
 
 /*
+ * Is its library there?  Else its settings are mere words of the file.
+ */
+static bool
+cron_is_loaded(void)
+{
+	return GetConfigOption("cron.database_name", true, false) != NULL &&
+		!(GetConfigOptionFlags("cron.database_name", true) & GUC_CUSTOM_PLACEHOLDER);
+}
+
+/*
  * Refuse with the cure when pg_cron cannot serve this database.
  */
 static void
@@ -364,10 +396,10 @@ check_cron(void)
 				 errhint("Set cron.database_name = '%s' in postgresql.conf and restart the server,"
 						 " or let cron do it: SELECT * FROM _wh.wh_crontab();",
 						 here)));
-	if (!cron_is_here() || database == NULL)
+	if (!cron_is_here() || !cron_is_loaded())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("pg_cron is not %s", database == NULL && cron_is_here() ?
+				 errmsg("pg_cron is not %s", cron_is_here() ?
 						"loaded by this server" : "installed in this database"),
 				 errhint("Install package postgresql-%d-cron, set shared_preload_libraries = 'pg_cron'"
 						 " and cron.database_name = '%s' in postgresql.conf, restart the server,"
@@ -621,4 +653,97 @@ put_state(ReturnSetInfo *rsinfo, const WhJob *job, uint64 row, bool found)
 	values[13] = CStringGetTextDatum(job->command);
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+void
+wh_cron_state(WhCronState *state)
+{
+	const char *mode = GetConfigOption("cron.use_background_workers", true, false);
+
+	state->installed = cron_is_here();
+	state->database = GetConfigOption("cron.database_name", true, false);
+	state->host = GetConfigOption("cron.host", true, false);
+	state->loaded = state->database != NULL;
+	state->background = mode != NULL && strcmp(mode, "on") == 0;
+	state->one_at_a_time = state->background &&
+		GetConfigOption("cron.timezone", true, false) == NULL;
+}
+
+List *
+wh_cron_jobs(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *jobs = NIL;
+	uint64		n;
+
+	SPI_connect();
+	n = wh_spi(SPI_OK_SELECT,
+			   "SELECT j.jobid, coalesce(j.jobname::text, j.jobid::text), j.command,"
+			   " j.username::text, j.nodename, j.nodeport, j.active,"
+			   " d.status, d.return_message"
+			   " FROM cron.job AS j LEFT JOIN LATERAL"
+			   " (SELECT r.status, r.return_message FROM cron.job_run_details AS r"
+			   "  WHERE r.jobid OPERATOR(pg_catalog.=) j.jobid"
+			   "  AND r.status IN ('succeeded', 'failed')"
+			   "  ORDER BY r.runid USING OPERATOR(pg_catalog.>) LIMIT 1) AS d ON true"
+			   " WHERE j.database::text OPERATOR(pg_catalog.=)"
+			   " pg_catalog.current_database()::text"
+			   " AND (pg_catalog.strpos(j.command, '_wh.') OPERATOR(pg_catalog.>) 0"
+			   "  OR pg_catalog.strpos(j.command, 'wh_') OPERATOR(pg_catalog.>) 0)"
+			   " ORDER BY j.jobid",
+			   NULL, 0);
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < n; row++)
+	{
+		WhCronJob  *job = (WhCronJob *) palloc(sizeof(WhCronJob));
+
+		job->id = wh_col_int8(row, 1, 0);
+		job->name = wh_col_text(row, 2);
+		job->command = wh_col_text(row, 3);
+		job->role = wh_col_text(row, 4);
+		job->host = wh_col_text(row, 5);
+		job->port = wh_col_int4(row, 6, 0);
+		job->active = wh_col_bool(row, 7, false);
+		job->last_status = wh_col_text(row, 8);
+		job->last_message = wh_col_text(row, 9);
+		jobs = lappend(jobs, job);
+	}
+	SPI_finish();
+
+	return jobs;
+}
+
+char *
+wh_cron_command_sql(const WhCronJob *job, const char *command)
+{
+	return psprintf("SELECT cron.alter_job(" INT64_FORMAT ", command => %s);",
+					job->id, quote_literal_cstr(command));
+}
+
+char *
+wh_cron_activate_sql(const WhCronJob *job)
+{
+	return psprintf("SELECT cron.alter_job(" INT64_FORMAT ", active => true);", job->id);
+}
+
+/*
+ * pg_cron has no function for that; a trigger of its own notices the change.
+ */
+char *
+wh_cron_move_sql(const WhCronJob *job, const char *host, int port)
+{
+	return psprintf("UPDATE cron.job SET nodename = %s, nodeport = %d WHERE jobid = " INT64_FORMAT ";",
+					quote_literal_cstr(host), port, job->id);
+}
+
+char *
+wh_cron_host_sql(const char *host)
+{
+	return psprintf("ALTER SYSTEM SET cron.host = %s;", quote_literal_cstr(host));
+}
+
+char *
+wh_cron_many_sql(void)
+{
+	return pstrdup("ALTER SYSTEM SET cron.use_background_workers = off;");
 }

@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "storage/fd.h"
+#include "utils/timestamp.h"
 
 #include "guc.h"
 #include "seal.h"
@@ -162,6 +163,48 @@ wh_unseal(const WhSealed *sealed, const char *const *aad, int naad)
 	sodium_memzero(&key, sizeof(key));
 
 	return failed ? NULL : text;
+}
+
+List *
+wh_key_ids(TimestampTz *changed)
+{
+	int			fd;
+	struct stat st;
+	Ring		ring;
+	Key			key;
+	List	   *volatile ids = NIL;
+
+	/* Complains, with everything wiped, of whatever is wrong with a line. */
+	load_key(NULL, &key);
+	sodium_memzero(&key, sizeof(key));
+
+	fd = open_ring(wh_guc_key_file());
+	*changed = fstat(fd, &st) == 0 ? time_t_to_timestamptz(st.st_mtime) : GetCurrentTimestamp();
+	ring.len = read(fd, ring.text, RING_MAX);
+	CloseTransientFile(fd);
+	PG_TRY();
+	{
+		const char *at = ring.text;
+		const char *end = ring.text + Max(ring.len, 0);
+
+		while (at < end)
+		{
+			const char *newline = memchr(at, '\n', end - at);
+			size_t		len = (newline != NULL ? newline : end) - at;
+
+			if (parse_line(at, len, &key))
+				ids = lappend(ids, pstrdup(key.id));
+			at += len + 1;
+		}
+	}
+	PG_FINALLY();
+	{
+		sodium_memzero(ring.text, sizeof(ring.text));
+		sodium_memzero(&key, sizeof(key));
+	}
+	PG_END_TRY();
+
+	return ids;
 }
 
 char *

@@ -6,6 +6,9 @@
 #ifndef WH_SEAL_H
 #define WH_SEAL_H
 
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
 /* A sealed value as it is stored. */
 typedef struct WhSealed
 {
@@ -35,6 +38,12 @@ extern WhSealed *wh_seal(const char *secret, const char *const *aad, int naad);
  * wh_alloc_secret(), to be wiped as soon as it is done with.
  */
 extern char *wh_unseal(const WhSealed *sealed, const char *const *aad, int naad);
+
+/*
+ * List the ids of the ring's keys, the one that seals last, and tell when the
+ * file was last changed; 55000 as above.
+ */
+extern List *wh_key_ids(TimestampTz *changed);
 
 /*
  * Allocate zeroed memory for clear text in CurrentMemoryContext, which wipes

@@ -134,6 +134,14 @@ wh_secret_mark(const WhTenant *tenant)
 	return mark;
 }
 
+char *
+wh_secret_key_id(const WhTenant *tenant)
+{
+	const WhSealed *sealed = find_sealed(subject_of(tenant));
+
+	return sealed != NULL ? sealed->key_id : NULL;
+}
+
 bool
 wh_secret_fits(const WhTenant *a, const WhTenant *b)
 {

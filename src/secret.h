@@ -28,6 +28,9 @@ extern char *wh_secret_mark(const WhTenant *tenant);
 /* Would a password sealed for the one open for the other? */
 extern bool wh_secret_fits(const WhTenant *a, const WhTenant *b);
 
+/* The id of the key that the tenant's password is sealed with; NULL: none. */
+extern char *wh_secret_key_id(const WhTenant *tenant);
+
 /*
  * Seal every password anew under the current key, all or none, and return how
  * many.  Caller: owner.

@@ -47,6 +47,7 @@ wh_settings(void)
 		settings->public_schema = wh_row_text(tuple, desc, "public_schema");
 		settings->system_identifier =
 			strtoull(wh_row_text(tuple, desc, "system_identifier"), NULL, 10);
+		settings->timeline = strtoll(wh_row_text(tuple, desc, "timeline"), NULL, 10);
 	}
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
@@ -95,13 +96,16 @@ wh_owner_session_path(void)
 }
 
 /*
- * Throw where nothing may go out; see settings.h.  A restored or cloned
- * instance has another system identifier: a staging copy must not pull from,
- * nor load, production until somebody says so.
+ * Throw where nothing may go out; see settings.h.  An instance restored from a
+ * dump has another system identifier, one promoted from a base backup another
+ * timeline: a staging copy must not pull from, nor load, production until
+ * somebody says so.
  */
 void
 wh_check_outbound(void)
 {
+	const WhSettings *settings;
+
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -114,10 +118,21 @@ wh_check_outbound(void)
 	PreventCommandIfReadOnly("reading from tenants");
 	PreventCommandIfParallelMode("reading from tenants");
 
-	if (wh_settings()->system_identifier != GetSystemIdentifier())
+	settings = wh_settings();
+	if (settings->system_identifier != GetSystemIdentifier() ||
+		settings->timeline != wh_timeline())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("this copy of the warehouse was not adopted"),
-				 errdetail("It was set up on another instance, so nothing is sent to tenants."),
+				 errdetail("It was set up on another instance, or before this one was promoted, so nothing is sent to tenants."),
 				 errhint("Where it is meant to replace that one: SELECT _wh.adopt_instance();")));
+}
+
+/*
+ * Tell the timeline that is written; see settings.h.
+ */
+int64
+wh_timeline(void)
+{
+	return GetWALInsertionTimeLine();
 }

@@ -14,6 +14,7 @@ typedef struct WhSettings
 	char	   *monitor_role;
 	char	   *public_schema;
 	uint64		system_identifier;
+	int64		timeline;
 } WhSettings;
 
 /*
@@ -35,8 +36,14 @@ extern char *wh_owner_session_path(void);
 /*
  * Throw before anything is sent out or written: 25006 in recovery or a
  * read-only transaction, 55000 in a parallel worker, in binary upgrade, and
- * in a restored or cloned instance that was not adopted.
+ * in a restored, cloned or promoted instance that was not adopted.
  */
 extern void wh_check_outbound(void);
+
+/*
+ * The WAL timeline that this instance writes, which a promotion and a recovery
+ * to a point in time change; not in recovery.
+ */
+extern int64 wh_timeline(void);
 
 #endif							/* WH_SETTINGS_H */

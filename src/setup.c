@@ -103,7 +103,7 @@ wh_setup(PG_FUNCTION_ARGS)
 Datum
 wh_adopt_instance(PG_FUNCTION_ARGS)
 {
-	WhArg		args[1];
+	WhArg		args[2];
 	WhRole		caller;
 	ListCell   *lc;
 
@@ -111,8 +111,10 @@ wh_adopt_instance(PG_FUNCTION_ARGS)
 	(void) wh_settings();
 
 	args[0] = wh_text(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	args[1] = wh_int8(wh_timeline());
 	(void) wh_ledger("UPDATE _wh.settings SET"
 					 " system_identifier = $1::pg_catalog.numeric,"
+					 " timeline = $2,"
 					 " adopted_at = pg_catalog.now()",
 					 args, lengthof(args));
 
@@ -282,13 +284,14 @@ grant_monitor(const char *monitor)
 static void
 write_settings(const Roles *roles)
 {
-	WhArg		args[4];
+	WhArg		args[5];
 	int64		elsewhere;
 
 	args[0] = wh_name(roles->owner);
 	args[1] = wh_name(roles->reader);
 	args[2] = wh_name(roles->monitor);
 	args[3] = wh_text(psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	args[4] = wh_int8(wh_timeline());
 
 	elsewhere = wh_ledger("SELECT pg_catalog.count(*) FROM _wh.settings"
 						  " WHERE owner_role OPERATOR(pg_catalog.<>) $1"
@@ -303,8 +306,8 @@ write_settings(const Roles *roles)
 						 quote_literal_cstr(wh_settings()->owner_role))));
 
 	(void) wh_ledger("INSERT INTO _wh.settings"
-					 " (owner_role, reader_role, monitor_role, system_identifier)"
-					 " VALUES ($1, $2, $3, $4::pg_catalog.numeric)"
+					 " (owner_role, reader_role, monitor_role, system_identifier, timeline)"
+					 " VALUES ($1, $2, $3, $4::pg_catalog.numeric, $5)"
 					 " ON CONFLICT (only_row) DO UPDATE SET"
 					 " owner_role = EXCLUDED.owner_role,"
 					 " reader_role = EXCLUDED.reader_role,"

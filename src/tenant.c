@@ -34,6 +34,7 @@
 PG_FUNCTION_INFO_V1(wh_tenant_connections_validate);
 
 static WhTenant *find_tenant(const char *sql, const char *value);
+static List *read_tenants(const char *sql);
 static WhTenant *read_tenant(HeapTuple tuple, TupleDesc desc);
 static HeapTuple fill_row(HeapTuple tuple, HeapTuple old, TupleDesc desc);
 static void check_names_stay(const WhTenant *tenant, const WhTenant *old);
@@ -129,14 +130,25 @@ wh_tenant_by_key(const char *key)
 List *
 wh_tenants_enabled(void)
 {
+	return read_tenants("SELECT * FROM _wh.tenant_connections WHERE enabled"
+						" ORDER BY tenant_name COLLATE pg_catalog.\"C\"");
+}
+
+List *
+wh_tenants_all(void)
+{
+	return read_tenants("SELECT * FROM _wh.tenant_connections"
+						" ORDER BY tenant_name COLLATE pg_catalog.\"C\"");
+}
+
+static List *
+read_tenants(const char *sql)
+{
 	MemoryContext caller = CurrentMemoryContext;
 	List	   *tenants = NIL;
 
 	SPI_connect();
-	(void) wh_spi(SPI_OK_SELECT,
-				  "SELECT * FROM _wh.tenant_connections WHERE enabled"
-				  " ORDER BY tenant_name COLLATE pg_catalog.\"C\"",
-				  NULL, 0);
+	(void) wh_spi(SPI_OK_SELECT, sql, NULL, 0);
 
 	/* Copy out while the SPI result is still there. */
 	MemoryContextSwitchTo(caller);

@@ -41,8 +41,9 @@ extern WhTenant *wh_tenant(const char *name);
 extern WhTenant *wh_tenant_find(const char *name);
 extern WhTenant *wh_tenant_by_key(const char *key);
 
-/* Enabled tenants in order of name; NIL when there is none. */
+/* Enabled tenants, or all, in order of name; NIL when there is none. */
 extern List *wh_tenants_enabled(void);	/* of WhTenant * */
+extern List *wh_tenants_all(void);
 
 /*
  * Throw unless the row may be stored: 22023 for a value, 42501 when "trusted"

@@ -164,6 +164,28 @@ wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant)
 }
 
 /*
+ * Let views stand on the slices themselves; see unionview.h.
+ */
+void
+wh_unionview_plain(const WhTemplate *tmpl)
+{
+	WhTemplate	plain = *tmpl;
+	ListCell   *lc;
+
+	plain.layout = WH_LAYOUT_UNION;
+	foreach(lc, members_of(&plain))
+	{
+		const Member *member = (const Member *) lfirst(lc);
+
+		if (strcmp(member->tenant, WH_PUBLIC_VIEW) == 0)
+			(void) wh_unionview_public(&plain);
+		else
+			(void) update_tenant(&plain, member->tenant, member->schema);
+	}
+	wh_viewtable_drop(&plain);
+}
+
+/*
  * Lock views before a tenant is renamed; see unionview.h.
  */
 void

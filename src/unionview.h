@@ -61,4 +61,10 @@ extern void wh_unionview_renamed(const WhTemplate *tmpl, const WhTenant *tenant)
  */
 extern void wh_unionview_detach(const WhTemplate *tmpl, const WhTenant *tenant);
 
+/*
+ * Write all views of the template in the layout union whatever its own is, and
+ * drop its foreign table, so that they need no code of ours; throws.
+ */
+extern void wh_unionview_plain(const WhTemplate *tmpl);
+
 #endif							/* WH_UNIONVIEW_H */

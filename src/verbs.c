@@ -247,7 +247,7 @@ wh_update_public_view_by_template(PG_FUNCTION_ARGS)
 
 /*
  * _wh.rebuild_entire_warehouse(from_date, to_date, tenants, templates,
- * dry_run) returns jsonb
+ * dry_run, lost_only) returns jsonb
  */
 Datum
 wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
@@ -268,6 +268,7 @@ wh_rebuild_entire_warehouse(PG_FUNCTION_ARGS)
 	request.newest_first = true;
 	request.missing_only = true;
 	session_path = wh_owner_session_path();
+	request.lost_only = PG_GETARG_BOOL(5);
 
 	initStringInfo(&report.json);
 	wh_become_owner(&caller);
@@ -497,7 +498,7 @@ rebuild_units(WhRequest *request)
 	List	   *units = NIL;
 	ListCell   *lc;
 
-	if (request->has_from)
+	if (request->has_from || request->lost_only)
 		return wh_units(request);
 
 	foreach(lc, request->templates)

@@ -5,7 +5,8 @@ CREATE TABLE _wh.settings (
     monitor_role pg_catalog.name NOT NULL,
     public_schema pg_catalog.name NOT NULL DEFAULT 'public',
     system_identifier pg_catalog.numeric(20) NOT NULL,
-    adopted_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+    adopted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    timeline bigint NOT NULL
 );
 COMMENT ON TABLE _wh.settings IS 'The one row that names the three roles and the instance; written by _wh.setup() and _wh.adopt_instance()';
 COMMENT ON COLUMN _wh.settings.owner_role IS 'Role that owns and refreshes the warehouse''s relations';
@@ -13,6 +14,7 @@ COMMENT ON COLUMN _wh.settings.reader_role IS 'Role of BI tools: reads tenant sc
 COMMENT ON COLUMN _wh.settings.monitor_role IS 'Role of monitoring: reads status views only';
 COMMENT ON COLUMN _wh.settings.public_schema IS 'Schema of the cross-tenant views';
 COMMENT ON COLUMN _wh.settings.system_identifier IS 'Instance that may contact tenants; another one must be adopted first';
+COMMENT ON COLUMN _wh.settings.timeline IS 'Its WAL timeline: a promoted copy has another one, and must be adopted first';
 SELECT pg_catalog.pg_extension_config_dump('_wh.settings', '');
 
 CREATE TABLE _wh.audit_log (

@@ -102,12 +102,13 @@ CREATE FUNCTION _wh.alter_tenant(
     sslkey text = NULL,
     options jsonb = NULL,
     enabled boolean = NULL,
-    reset text[] = NULL
+    reset text[] = NULL,
+    verify boolean = false
 ) RETURNS void
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_alter_tenant';
 COMMENT ON FUNCTION _wh.alter_tenant IS
-    'Changes the settings given and puts those named in "reset" back to their default; another endpoint drops the password';
+    'Changes the settings given and puts those named in "reset" back to their default; another endpoint drops the password; "verify" compares its schema with the templates first';
 
 CREATE FUNCTION _wh.rename_tenant(tenant text, new_name text, rename_schema boolean = false)
     RETURNS void

@@ -47,12 +47,13 @@ CREATE FUNCTION _wh.rebuild_entire_warehouse(
     to_date date DEFAULT NULL,
     tenants text[] DEFAULT NULL,
     templates text[] DEFAULT NULL,
-    dry_run boolean DEFAULT false
+    dry_run boolean DEFAULT false,
+    lost_only boolean DEFAULT false
 ) RETURNS jsonb
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_rebuild_entire_warehouse';
-COMMENT ON FUNCTION _wh.rebuild_entire_warehouse(date, date, text[], text[], boolean) IS
-    'Load every day that is missing or not final, newest first; a rerun resumes';
+COMMENT ON FUNCTION _wh.rebuild_entire_warehouse(date, date, text[], text[], boolean, boolean) IS
+    'Load every day that is missing or not final, or, as after a restore, only those that the ledger has and nobody can read; newest first; a rerun resumes';
 
 CREATE FUNCTION _wh.wh_refresh(
     template text DEFAULT NULL,

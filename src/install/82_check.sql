@@ -84,7 +84,7 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
           AND (h.relid IS NULL OR h.relkind NOT IN ('m', 'r'))
 
         UNION ALL
-        SELECT 'populated', h.subject, 'holds no rows since a restore or a REFRESH ... WITH NO DATA: refresh it'
+        SELECT 'populated', h.subject, 'holds no rows since a restore or a REFRESH ... WITH NO DATA: SELECT _wh.rebuild_entire_warehouse(lost_only => true);'
         FROM held AS h
         WHERE h.state OPERATOR(pg_catalog.<>) 'empty' AND NOT h.relispopulated
 

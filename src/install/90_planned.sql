@@ -31,8 +31,3 @@ CREATE FUNCTION _wh.verify_gates(template text, tenant text DEFAULT NULL) RETURN
 COMMENT ON FUNCTION _wh.verify_gates(text, text) IS
     'Pre-deploy, first-run and steady-state checks of a template (not built yet)';
 
-CREATE FUNCTION _wh.detach_all() RETURNS SETOF text
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.detach_all() IS
-    'Turn slices into plain relations so that the extension can be dropped (not built yet)';

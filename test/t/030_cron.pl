@@ -65,7 +65,7 @@ for (['30 2 * * 1', 'Asia/Kolkata', '0 21 * * 0'], ['15 9-17 * * 1-5', 'Asia/Kat
 	['0,20 8-17 * * *', 'Asia/Kathmandu', '15,35 2-11 * * *'], ['@daily', 'Etc/GMT+5', '0 5 * * *'],
 	['0 0-23/2 * * *', 'Etc/GMT-3', '0 1-23/2 * * *'], ['*/20 * * * *', 'America/St_Johns', '10-50/20 * * * *'],
 	['7 */6 1,15 * *', 'UTC', '7 */6 1,15 * *'], ['0 6 1 jan *', 'Asia/Tokyo', undef],
-	['0,30 12 * * *', 'Asia/Kathmandu', undef], ['0 0,12 * * mon', 'Asia/Tokyo', undef], ['nonsense', 'Asia/Tokyo', undef])
+	['10,50 12 * * *', 'Asia/Kathmandu', undef], ['0 0,12 * * mon', 'Asia/Tokyo', undef], ['nonsense', 'Asia/Tokyo', undef])
 {
 	my ($wanted, $zone, $gmt) = @$_;
 	($rc, $out, $err) = $warehouse->psql('postgres', $as_owner
@@ -145,7 +145,6 @@ my $as_job = sub {
 $warehouse->safe_psql('postgres', $as_owner . "SELECT * FROM _wh.setup_cron('foodlogstats', 'tenant_a', '0 0 1 1 *'); SELECT * FROM _wh.setup_cron('foodlogstats', 'tenant_b', '0 0 1 1 *')");
 $jobid = $warehouse->safe_psql('postgres', "SELECT jobid FROM cron.job WHERE jobname ~ 'tenant_a'");
 like($as_job->(1), qr/\Askipped\|this job has already been started since it was last due\|t\z/, 'a replayed tick is skipped at once');
-like($as_job->(60 * 24 * 400), qr/\Askipped\|/, 'as is another, since the first was started');
 $warehouse->safe_psql('postgres', "DELETE FROM cron.job_run_details WHERE jobid = $jobid");
 like($as_job->(60 * 24 * 400), qr/\Aloaded\|/, 'one that is due is not');
 
@@ -153,7 +152,7 @@ like($as_job->(60 * 24 * 400), qr/\Aloaded\|/, 'one that is due is not');
 $warehouse->append_conf('postgresql.conf', 'cron.max_running_jobs = 1');
 $warehouse->restart;
 is($warehouse->safe_psql('postgres', $as_owner . $setup->('')),
-	"pg_warehouse:dispatch|10 */4 * * *|created\n$refresh:tenant_a|0 0 1 1 *|removed\n$refresh:tenant_b|0 0 1 1 *|removed",
+	"pg_warehouse:dispatch|10 */4 * * *|created\n$refresh:tenant_a|0 0 1 1 *|removed\n$refresh:tenant_b|15 0 1 1 *|removed",
 	'more tenants than slots have one job');
 is($warehouse->safe_psql('postgres', "SELECT command FROM cron.job WHERE jobname ~ 'dispatch'"), 'CALL _wh.run_refresh()', 'which refreshes all');
 $warehouse->append_conf('postgresql.conf', 'cron.max_running_jobs = 5');
