@@ -1,6 +1,6 @@
 -- What a later version builds answers by its name.
 \set VERBOSITY default
-SELECT * FROM _wh.detach_all();
+SELECT * FROM _wh.verify_gates('x');
 \echo :SQLSTATE
 SELECT _wh.replay(1);
 \echo :SQLSTATE
