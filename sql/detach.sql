@@ -20,6 +20,7 @@ SELECT _wh.add_template('le "é"', $$SELECT id, at, note FROM leave_src WHERE at
 SELECT _wh.add_template('lu', query_template, column_definitions, time_column => 'at', options => '{"view_layout": "union"}') FROM _wh.mv_templates WHERE template_name = 'le "é"';
 SELECT _wh.add_template('none', query_template, column_definitions) FROM _wh.mv_templates WHERE template_name = 'lu';
 SELECT _wh.update_public_view_by_template('none');
+SELECT _wh.add_template('whole', 'SELECT id, note FROM leave_src', 'id integer, note text', materialization => 'snapshot', tenants => '{one}');
 SELECT template_name, tenant_name, count(*) FROM _wh.wh_refresh(from_date => '2024-01-30', to_date => '2024-02-03', parallel => 0) JOIN _wh.mv_templates USING (template_name)
 WHERE status = 'loaded' GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT _wh.create_combined_table_from_template_by_month(t, 'one', '2024-01-01') ->> 'status' AS status FROM unnest(ARRAY['le "é"', 'lu']) AS t;

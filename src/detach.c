@@ -63,6 +63,7 @@ static const WhSlice *next_slice(const List *slices, int *n,
 								 const WhFetching *fetching);
 static int	compare_names(const ListCell *a, const ListCell *b);
 static void list_rolled_up(Leaving *leaving);
+static bool was_fetching(const Leaving *leaving, Oid relid);
 static void drop_union_schema(Leaving *leaving);
 static void list_others(Leaving *leaving);
 static void say(Leaving *leaving, const char *format,...) pg_attribute_printf(2, 3);
@@ -376,13 +377,32 @@ list_rolled_up(Leaving *leaving)
 		const WhSlice *slice = (const WhSlice *) lfirst(lc);
 		Oid			relid = wh_slice_relid(slice);
 
-		if (slice->period.kind == WH_DAY || !OidIsValid(relid))
+		if (slice->period.kind == WH_DAY || !OidIsValid(relid) ||
+			(slice->period.kind == WH_WHOLE && was_fetching(leaving, relid)))
 			continue;
 		leaving->tables++;
 		say(leaving, "table %s: " INT64_FORMAT " rows, was one",
 			quote_qualified_identifier(slice->relation_schema, slice->relation_name),
 			slice->row_count);
 	}
+}
+
+/*
+ * Was this relation a materialized view, as a snapshot is and an incremental
+ * table is not?
+ */
+static bool
+was_fetching(const Leaving *leaving, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, leaving->fetching)
+	{
+		if (((const WhFetching *) lfirst(lc))->relid == relid)
+			return true;
+	}
+
+	return false;
 }
 
 /*
