@@ -22,11 +22,14 @@ typedef struct Check
 	const char *fine;			/* said where there is no finding */
 } Check;
 
+/* What counts free locks comes before what takes many. */
 static const Check checks[] = {
 	{"instance", wh_check_instance, "this is the instance that may contact tenants"},
 	{"preload", wh_check_preload, "every session of this database loads the library"},
 	{"owner_role", wh_check_owner_role, "the owner role may what it needs and no more"},
 	{"union_schema", wh_check_union_schema, "schema \"_wh_union\" is there and the owner's"},
+	{"lock_budget", wh_check_lock_budget, "a query over the whole of any view leaves room in the lock table"},
+	{"union_views", wh_check_union_views, "no view of layout union is near the limit of the lock table"},
 	{"grants", wh_check_grants, "the three roles have what setup() grants"},
 	{"excess_grants", wh_check_excess_grants, "nobody may more than that in schema \"_wh\""},
 	{"readers", wh_check_readers, "the reader role may read every view, and those to come"},
@@ -45,8 +48,6 @@ static const Check checks[] = {
 	{"cron", wh_check_cron, "pg_cron serves this database, several jobs at a time"},
 	{"cron_login", wh_check_cron_login, "pg_cron can log in as the owner role"},
 	{"cron_jobs", wh_check_cron_jobs, "jobs are active, reach this server, and fail when their work does"},
-	{"lock_budget", wh_check_lock_budget, "a query over the whole of any view leaves room in the lock table"},
-	{"union_views", wh_check_union_views, "no view of layout union is near the limit of the lock table"},
 };
 
 static const char *const status_names[] = {"ok", "warn", "error"};
