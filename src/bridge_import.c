@@ -389,12 +389,9 @@ find_column(const List *columns, const char *name)
 static List *
 unknown_types(const List *tables)
 {
-	MemoryContext caller = CurrentMemoryContext;
 	List	   *types = NIL;
 	List	   *collations = NIL;
-	List	   *unknown = NIL;
 	WhArg		args[2];
-	uint64		rows;
 	ListCell   *lt;
 	ListCell   *lc;
 
@@ -413,23 +410,13 @@ unknown_types(const List *tables)
 	args[0] = wh_text_array(types);
 	args[1] = wh_text_array(collations);
 
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT,
-				  "SELECT t FROM pg_catalog.unnest($1) t"
-				  " WHERE pg_catalog.to_regtype(t) IS NULL"
-				  " UNION ALL SELECT t FROM pg_catalog.unnest($2) t"
-				  " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_collation l"
-				  " JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace"
-				  " WHERE pg_catalog.format('%I.%I', n.nspname, l.collname) = t)",
-				  args, lengthof(args));
-
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-		unknown = lappend(unknown, wh_col_text(row, 1));
-	SPI_finish();
-
-	return unknown;
+	return wh_spi_strings("SELECT t FROM pg_catalog.unnest($1) t"
+						  " WHERE pg_catalog.to_regtype(t) IS NULL"
+						  " UNION ALL SELECT t FROM pg_catalog.unnest($2) t"
+						  " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_collation l"
+						  " JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace"
+						  " WHERE pg_catalog.format('%I.%I', n.nspname, l.collname) = t)",
+						  args, lengthof(args));
 }
 
 static bool

@@ -23,6 +23,7 @@
 
 #define BRIDGE_ARGS 6
 
+static void *read_relation(uint64 row);
 static void bridge_args(const WhBridge *bridge, WhArg *args);
 static List *names_of(uint64 row, int col);
 static const char *kind_word(WhBridgeKind kind);
@@ -140,44 +141,36 @@ wh_bridge_delete(const char *server)
 List *
 wh_bridge_relations(const char *server, WhBridgeKind kind)
 {
-	MemoryContext caller = CurrentMemoryContext;
 	WhArg		args[3];
-	List	   *relations = NIL;
-	uint64		rows;
 
 	args[0] = wh_name(server);
 	args[1] = wh_text(kind_word(kind));
 	args[2] = wh_text(kind == WH_BRIDGE_SHIM ? "v" : "m");
 
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT,
-				  "SELECT r.relation_schema, r.relation_name, r.source_name"
-				  " FROM _wh.bridge_relations AS r"
-				  " JOIN pg_catalog.pg_namespace AS n"
-				  "   ON n.nspname OPERATOR(pg_catalog.=) r.relation_schema"
-				  " JOIN pg_catalog.pg_class AS c"
-				  "   ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
-				  "  AND c.relname OPERATOR(pg_catalog.=) r.relation_name"
-				  "  AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) $3"
-				  " WHERE r.server_name OPERATOR(pg_catalog.=) $1"
-				  " AND r.kind OPERATOR(pg_catalog.=) $2"
-				  " ORDER BY r.relation_schema, r.relation_name",
-				  args, lengthof(args));
+	return wh_spi_list("SELECT r.relation_schema, r.relation_name, r.source_name"
+					   " FROM _wh.bridge_relations AS r"
+					   " JOIN pg_catalog.pg_namespace AS n"
+					   "   ON n.nspname OPERATOR(pg_catalog.=) r.relation_schema"
+					   " JOIN pg_catalog.pg_class AS c"
+					   "   ON c.relnamespace OPERATOR(pg_catalog.=) n.oid"
+					   "  AND c.relname OPERATOR(pg_catalog.=) r.relation_name"
+					   "  AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) $3"
+					   " WHERE r.server_name OPERATOR(pg_catalog.=) $1"
+					   " AND r.kind OPERATOR(pg_catalog.=) $2"
+					   " ORDER BY r.relation_schema, r.relation_name",
+					   args, lengthof(args), read_relation);
+}
 
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		WhBridgeRelation *relation = (WhBridgeRelation *) palloc(sizeof(WhBridgeRelation));
+static void *
+read_relation(uint64 row)
+{
+	WhBridgeRelation *relation = (WhBridgeRelation *) palloc(sizeof(WhBridgeRelation));
 
-		relation->schema = wh_col_text(row, 1);
-		relation->name = wh_col_text(row, 2);
-		relation->source = wh_col_text(row, 3);
-		relations = lappend(relations, relation);
-	}
-	SPI_finish();
+	relation->schema = wh_col_text(row, 1);
+	relation->name = wh_col_text(row, 2);
+	relation->source = wh_col_text(row, 3);
 
-	return relations;
+	return relation;
 }
 
 WhBridgeRelation *

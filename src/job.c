@@ -13,40 +13,33 @@
 #include "job.h"
 #include "spi.h"
 
+static void *read_job(uint64 row);
+
 List *
 wh_jobs(void)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *jobs = NIL;
-	uint64		rows;
+	return wh_spi_list("SELECT jobname, kind, template_name, tenant_name, wanted,"
+					   " time_zone, schedule, command, jobid, scheduled_at"
+					   " FROM _wh.jobs ORDER BY jobname", NULL, 0, read_job);
+}
 
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT,
-				  "SELECT jobname, kind, template_name, tenant_name, wanted,"
-				  " time_zone, schedule, command, jobid, scheduled_at"
-				  " FROM _wh.jobs ORDER BY jobname", NULL, 0);
+static void *
+read_job(uint64 row)
+{
+	WhJob	   *job = (WhJob *) palloc(sizeof(WhJob));
 
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		WhJob	   *job = (WhJob *) palloc(sizeof(WhJob));
+	job->name = wh_col_text(row, 1);
+	job->kind = wh_col_text(row, 2);
+	job->template_name = wh_col_text(row, 3);
+	job->tenant_name = wh_col_text(row, 4);
+	job->wanted = wh_col_text(row, 5);
+	job->time_zone = wh_col_text(row, 6);
+	job->schedule = wh_col_text(row, 7);
+	job->command = wh_col_text(row, 8);
+	job->jobid = wh_col_int8(row, 9, 0);
+	job->scheduled_at = wh_col_timestamptz(row, 10, DT_NOBEGIN);
 
-		job->name = wh_col_text(row, 1);
-		job->kind = wh_col_text(row, 2);
-		job->template_name = wh_col_text(row, 3);
-		job->tenant_name = wh_col_text(row, 4);
-		job->wanted = wh_col_text(row, 5);
-		job->time_zone = wh_col_text(row, 6);
-		job->schedule = wh_col_text(row, 7);
-		job->command = wh_col_text(row, 8);
-		job->jobid = wh_col_int8(row, 9, 0);
-		job->scheduled_at = wh_col_timestamptz(row, 10, DT_NOBEGIN);
-		jobs = lappend(jobs, job);
-	}
-	SPI_finish();
-
-	return jobs;
+	return job;
 }
 
 void

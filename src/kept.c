@@ -36,7 +36,6 @@
 
 static WhArg oid_arg(Oid oid);
 static WhArg oids_arg(const List *oids);
-static List *strings_of_query(const char *sql, const WhArg *args, int nargs);
 static List *column_names(TupleDesc columns);
 
 /*
@@ -53,44 +52,44 @@ wh_kept(Oid relid, TupleDesc successor)
 	args[1] = wh_name_array(column_names(successor));
 
 	kept->statements =
-		strings_of_query("SELECT pg_catalog.format("
-						 "'GRANT %s ON TABLE %s TO %s%s', a.privilege_type,"
-						 " $1::pg_catalog.regclass," GRANTEE "," GRANT_OPTION ")"
-						 " FROM" TABLE_PRIVILEGES " WHERE c.oid = $1"
-						 " UNION ALL SELECT pg_catalog.format("
-						 "'GRANT %s (%I) ON TABLE %s TO %s%s',"
-						 " a.privilege_type, t.attname,"
-						 " $1::pg_catalog.regclass," GRANTEE "," GRANT_OPTION ")"
-						 " FROM pg_catalog.pg_attribute t,"
-						 " pg_catalog.aclexplode(t.attacl) a"
-						 " WHERE t.attrelid = $1 AND t.attname = ANY ($2)"
-						 " UNION ALL SELECT pg_catalog.format("
-						 "'COMMENT ON %s %s IS %L', CASE c.relkind"
-						 " WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'r' THEN 'TABLE'"
-						 " WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'VIEW' END,"
-						 " $1::pg_catalog.regclass, d.description)"
-						 " FROM pg_catalog.pg_description d"
-						 " JOIN pg_catalog.pg_class c ON c.oid = d.objoid"
-						 " WHERE d.classoid = " PG_CLASS
-						 " AND d.objoid = $1 AND d.objsubid = 0"
-						 " UNION ALL SELECT pg_catalog.format("
-						 "'COMMENT ON COLUMN %s.%I IS %L',"
-						 " $1::pg_catalog.regclass, t.attname, d.description)"
-						 " FROM pg_catalog.pg_description d"
-						 " JOIN pg_catalog.pg_attribute t"
-						 " ON t.attrelid = d.objoid AND t.attnum = d.objsubid"
-						 " WHERE d.classoid = " PG_CLASS
-						 " AND d.objoid = $1 AND d.objsubid > 0"
-						 " AND t.attname = ANY ($2)",
-						 args, 2);
+		wh_spi_strings("SELECT pg_catalog.format("
+					   "'GRANT %s ON TABLE %s TO %s%s', a.privilege_type,"
+					   " $1::pg_catalog.regclass," GRANTEE "," GRANT_OPTION ")"
+					   " FROM" TABLE_PRIVILEGES " WHERE c.oid = $1"
+					   " UNION ALL SELECT pg_catalog.format("
+					   "'GRANT %s (%I) ON TABLE %s TO %s%s',"
+					   " a.privilege_type, t.attname,"
+					   " $1::pg_catalog.regclass," GRANTEE "," GRANT_OPTION ")"
+					   " FROM pg_catalog.pg_attribute t,"
+					   " pg_catalog.aclexplode(t.attacl) a"
+					   " WHERE t.attrelid = $1 AND t.attname = ANY ($2)"
+					   " UNION ALL SELECT pg_catalog.format("
+					   "'COMMENT ON %s %s IS %L', CASE c.relkind"
+					   " WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'r' THEN 'TABLE'"
+					   " WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'VIEW' END,"
+					   " $1::pg_catalog.regclass, d.description)"
+					   " FROM pg_catalog.pg_description d"
+					   " JOIN pg_catalog.pg_class c ON c.oid = d.objoid"
+					   " WHERE d.classoid = " PG_CLASS
+					   " AND d.objoid = $1 AND d.objsubid = 0"
+					   " UNION ALL SELECT pg_catalog.format("
+					   "'COMMENT ON COLUMN %s.%I IS %L',"
+					   " $1::pg_catalog.regclass, t.attname, d.description)"
+					   " FROM pg_catalog.pg_description d"
+					   " JOIN pg_catalog.pg_attribute t"
+					   " ON t.attrelid = d.objoid AND t.attnum = d.objsubid"
+					   " WHERE d.classoid = " PG_CLASS
+					   " AND d.objoid = $1 AND d.objsubid > 0"
+					   " AND t.attname = ANY ($2)",
+					   args, 2);
 
-	options = strings_of_query("SELECT pg_catalog.string_agg(pg_catalog.format("
-							   "'%I=%L', o.option_name, o.option_value), ', ')"
-							   " FROM pg_catalog.pg_class c,"
-							   " pg_catalog.pg_options_to_table(c.reloptions) o"
-							   " WHERE c.oid = $1 AND c.relkind = 'v'"
-							   " HAVING pg_catalog.count(*) > 0",
-							   args, 1);
+	options = wh_spi_strings("SELECT pg_catalog.string_agg(pg_catalog.format("
+							 "'%I=%L', o.option_name, o.option_value), ', ')"
+							 " FROM pg_catalog.pg_class c,"
+							 " pg_catalog.pg_options_to_table(c.reloptions) o"
+							 " WHERE c.oid = $1 AND c.relkind = 'v'"
+							 " HAVING pg_catalog.count(*) > 0",
+							 args, 1);
 	if (options != NIL)
 		kept->view_options = (char *) linitial(options);
 
@@ -108,11 +107,11 @@ wh_kept_restore(const WhKept *kept, Oid relid)
 	List	   *revokes;
 	ListCell   *lc;
 
-	revokes = strings_of_query("SELECT DISTINCT pg_catalog.format("
-							   "'REVOKE ALL ON TABLE %s FROM %s',"
-							   " $1::pg_catalog.regclass," GRANTEE ")"
-							   " FROM" TABLE_PRIVILEGES " WHERE c.oid = $1",
-							   &arg, 1);
+	revokes = wh_spi_strings("SELECT DISTINCT pg_catalog.format("
+							 "'REVOKE ALL ON TABLE %s FROM %s',"
+							 " $1::pg_catalog.regclass," GRANTEE ")"
+							 " FROM" TABLE_PRIVILEGES " WHERE c.oid = $1",
+							 &arg, 1);
 	foreach(lc, revokes)
 		wh_ddl((const char *) lfirst(lc));
 	foreach(lc, kept->statements)
@@ -133,32 +132,32 @@ wh_kept_dependents(const List *relids, const List *ours)
 	args[0] = oids_arg(relids);
 	args[1] = oids_arg(ours);
 	dependents =
-		strings_of_query("SELECT pg_catalog.string_agg(DISTINCT"
-						 " CASE WHEN r.rulename = '_RETURN' THEN"
-						 " pg_catalog.pg_describe_object(" PG_CLASS ","
-						 " r.ev_class, 0)"
-						 " ELSE pg_catalog.pg_describe_object(d.classid, d.objid,"
-						 " d.objsubid) END, ', ')"
-						 " FROM pg_catalog.pg_class c"
-						 " JOIN pg_catalog.pg_type t ON t.oid = c.reltype"
-						 " JOIN pg_catalog.pg_depend d ON (d.deptype = 'n'"
-						 " OR d.deptype = 'a' AND d.classid IN (" PG_REWRITE ","
-						 " 'pg_catalog.pg_trigger'::pg_catalog.regclass,"
-						 " 'pg_catalog.pg_attrdef'::pg_catalog.regclass)) AND"
-						 " (d.refclassid = " PG_CLASS
-						 " AND d.refobjid = c.oid"
-						 " OR d.refclassid = " PG_TYPE
-						 " AND d.refobjid IN (t.oid, t.typarray))"
-						 " LEFT JOIN pg_catalog.pg_rewrite r"
-						 " ON r.oid = d.objid AND d.classid = " PG_REWRITE
-						 " LEFT JOIN pg_catalog.pg_constraint k"
-						 " ON k.oid = d.objid AND d.classid ="
-						 " 'pg_catalog.pg_constraint'::pg_catalog.regclass"
-						 " WHERE c.oid = ANY ($1) AND (k.oid IS NULL OR k.conrelid <> ALL ($1))"
-						 " AND (r.oid IS NULL OR r.ev_class <> ALL ($2)"
-						 " AND NOT (r.ev_class = ANY ($1) AND r.rulename = '_RETURN'))"
-						 " HAVING pg_catalog.count(*) > 0",
-						 args, lengthof(args));
+		wh_spi_strings("SELECT pg_catalog.string_agg(DISTINCT"
+					   " CASE WHEN r.rulename = '_RETURN' THEN"
+					   " pg_catalog.pg_describe_object(" PG_CLASS ","
+					   " r.ev_class, 0)"
+					   " ELSE pg_catalog.pg_describe_object(d.classid, d.objid,"
+					   " d.objsubid) END, ', ')"
+					   " FROM pg_catalog.pg_class c"
+					   " JOIN pg_catalog.pg_type t ON t.oid = c.reltype"
+					   " JOIN pg_catalog.pg_depend d ON (d.deptype = 'n'"
+					   " OR d.deptype = 'a' AND d.classid IN (" PG_REWRITE ","
+					   " 'pg_catalog.pg_trigger'::pg_catalog.regclass,"
+					   " 'pg_catalog.pg_attrdef'::pg_catalog.regclass)) AND"
+					   " (d.refclassid = " PG_CLASS
+					   " AND d.refobjid = c.oid"
+					   " OR d.refclassid = " PG_TYPE
+					   " AND d.refobjid IN (t.oid, t.typarray))"
+					   " LEFT JOIN pg_catalog.pg_rewrite r"
+					   " ON r.oid = d.objid AND d.classid = " PG_REWRITE
+					   " LEFT JOIN pg_catalog.pg_constraint k"
+					   " ON k.oid = d.objid AND d.classid ="
+					   " 'pg_catalog.pg_constraint'::pg_catalog.regclass"
+					   " WHERE c.oid = ANY ($1) AND (k.oid IS NULL OR k.conrelid <> ALL ($1))"
+					   " AND (r.oid IS NULL OR r.ev_class <> ALL ($2)"
+					   " AND NOT (r.ev_class = ANY ($1) AND r.rulename = '_RETURN'))"
+					   " HAVING pg_catalog.count(*) > 0",
+					   args, lengthof(args));
 
 	return dependents == NIL ? NULL : (char *) linitial(dependents);
 }
@@ -265,29 +264,6 @@ oids_arg(const List *oids)
 												TYPALIGN_INT));
 
 	return arg;
-}
-
-/*
- * Return the first column of a query's rows, in CurrentMemoryContext.
- */
-static List *
-strings_of_query(const char *sql, const WhArg *args, int nargs)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *strings = NIL;
-	uint64		rows;
-
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT, sql, args, nargs);
-
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-		strings = lappend(strings, wh_col_text(row, 1));
-
-	SPI_finish();
-
-	return strings;
 }
 
 static List *

@@ -30,6 +30,7 @@
 #include "plain.h"
 #include "spi.h"
 
+static void *read_candidate(uint64 row);
 static void check_fit(Relation rel);
 static void drop_rule(Oid relid);
 static void set_kind(Oid relid);
@@ -41,41 +42,32 @@ static void set_kind(Oid relid);
 List *
 wh_plain_candidates(void)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *found = NIL;
-	uint64		rows;
+	return wh_spi_list("SELECT k.oid::pg_catalog.int8, n.nspname, k.relname, k.relispopulated"
+					   " FROM pg_catalog.pg_depend AS d"
+					   " JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid"
+					   " JOIN pg_catalog.pg_class AS k ON k.oid = r.ev_class"
+					   " JOIN pg_catalog.pg_namespace AS n ON n.oid = k.relnamespace"
+					   " WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+					   " AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+					   " AND d.refobjid = '_wh.fetch(pg_catalog.text, pg_catalog.text,"
+					   " pg_catalog.date)'::pg_catalog.regprocedure"
+					   " AND k.relkind = 'm'"
+					   " AND pg_catalog.pg_get_userbyid(k.relowner) = CURRENT_USER"
+					   " ORDER BY n.nspname, k.relname",
+					   NULL, 0, read_candidate);
+}
 
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT,
-				  "SELECT k.oid::pg_catalog.int8, n.nspname, k.relname, k.relispopulated"
-				  " FROM pg_catalog.pg_depend AS d"
-				  " JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid"
-				  " JOIN pg_catalog.pg_class AS k ON k.oid = r.ev_class"
-				  " JOIN pg_catalog.pg_namespace AS n ON n.oid = k.relnamespace"
-				  " WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
-				  " AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
-				  " AND d.refobjid = '_wh.fetch(pg_catalog.text, pg_catalog.text,"
-				  " pg_catalog.date)'::pg_catalog.regprocedure"
-				  " AND k.relkind = 'm'"
-				  " AND pg_catalog.pg_get_userbyid(k.relowner) = CURRENT_USER"
-				  " ORDER BY n.nspname, k.relname",
-				  NULL, 0);
+static void *
+read_candidate(uint64 row)
+{
+	WhFetching *fetched = (WhFetching *) palloc(sizeof(WhFetching));
 
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		WhFetching *fetched = (WhFetching *) palloc(sizeof(WhFetching));
+	fetched->relid = (Oid) wh_col_int8(row, 1, 0);
+	fetched->schema = wh_col_text(row, 2);
+	fetched->name = wh_col_text(row, 3);
+	fetched->populated = wh_col_bool(row, 4, false);
 
-		fetched->relid = (Oid) wh_col_int8(row, 1, 0);
-		fetched->schema = wh_col_text(row, 2);
-		fetched->name = wh_col_text(row, 3);
-		fetched->populated = wh_col_bool(row, 4, false);
-		found = lappend(found, fetched);
-	}
-	SPI_finish();
-
-	return found;
+	return fetched;
 }
 
 /*

@@ -18,6 +18,8 @@
 #include "published.h"
 #include "spi.h"
 
+static void *read_view(uint64 row);
+
 /*
  * Find the row of one view; NULL when we made none.
  */
@@ -35,43 +37,31 @@ wh_published_find(const char *template_name, const char *tenant)
 List *
 wh_published(const char *template_name, const char *tenant)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *views = NIL;
 	WhArg		args[2];
-	uint64		rows;
 
 	args[0] = wh_text(template_name);
 	args[1] = wh_text(tenant);
 
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT,
-				  "SELECT template_name, tenant_name, view_schema, view_name,"
-				  " definition FROM _wh.published_views"
-				  " WHERE ($1 IS NULL OR"
-				  " template_name OPERATOR(pg_catalog.=) $1)"
-				  " AND ($2 IS NULL OR"
-				  " tenant_name OPERATOR(pg_catalog.=) $2)"
-				  " ORDER BY template_name COLLATE \"C\","
-				  " tenant_name COLLATE \"C\"",
-				  args, lengthof(args));
+	return wh_spi_list("SELECT template_name, tenant_name, view_schema, view_name,"
+					   " definition FROM _wh.published_views"
+					   WH_WHERE_PAIR
+					   " ORDER BY template_name COLLATE \"C\","
+					   " tenant_name COLLATE \"C\"",
+					   args, lengthof(args), read_view);
+}
 
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		WhPublished *view = (WhPublished *) palloc(sizeof(WhPublished));
+static void *
+read_view(uint64 row)
+{
+	WhPublished *view = (WhPublished *) palloc(sizeof(WhPublished));
 
-		view->template_name = wh_col_text(row, 1);
-		view->tenant_name = wh_col_text(row, 2);
-		view->view_schema = wh_col_text(row, 3);
-		view->view_name = wh_col_text(row, 4);
-		view->definition = wh_col_text(row, 5);
-		views = lappend(views, view);
-	}
+	view->template_name = wh_col_text(row, 1);
+	view->tenant_name = wh_col_text(row, 2);
+	view->view_schema = wh_col_text(row, 3);
+	view->view_name = wh_col_text(row, 4);
+	view->definition = wh_col_text(row, 5);
 
-	SPI_finish();
-
-	return views;
+	return view;
 }
 
 /*
@@ -111,10 +101,7 @@ wh_published_forget(const char *template_name, const char *tenant)
 	args[1] = wh_text(tenant);
 
 	(void) wh_ledger("DELETE FROM _wh.published_views"
-					 " WHERE ($1 IS NULL OR"
-					 " template_name OPERATOR(pg_catalog.=) $1)"
-					 " AND ($2 IS NULL OR"
-					 " tenant_name OPERATOR(pg_catalog.=) $2)",
+					 WH_WHERE_PAIR,
 					 args, lengthof(args));
 }
 

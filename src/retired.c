@@ -15,48 +15,39 @@
 #include "retired.h"
 #include "spi.h"
 
+static void *read_retired(uint64 row);
+
 /*
  * List relations in order of name; see retired.h.
  */
 List *
 wh_retired(const char *template_name, const char *tenant)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *list = NIL;
 	WhArg		args[2];
-	uint64		rows;
 
 	args[0] = wh_text(template_name);
 	args[1] = wh_text(tenant);
 
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT,
-				  "SELECT template_name, tenant_name,"
-				  " relation_schema, relation_name"
-				  " FROM _wh.retired_relations"
-				  " WHERE ($1 IS NULL OR"
-				  " template_name OPERATOR(pg_catalog.=) $1)"
-				  " AND ($2 IS NULL OR"
-				  " tenant_name OPERATOR(pg_catalog.=) $2)"
-				  " ORDER BY template_name, tenant_name,"
-				  " relation_schema, relation_name",
-				  args, lengthof(args));
+	return wh_spi_list("SELECT template_name, tenant_name,"
+					   " relation_schema, relation_name"
+					   " FROM _wh.retired_relations"
+					   WH_WHERE_PAIR
+					   " ORDER BY template_name, tenant_name,"
+					   " relation_schema, relation_name",
+					   args, lengthof(args), read_retired);
+}
 
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		WhRetired  *retired = (WhRetired *) palloc(sizeof(WhRetired));
+static void *
+read_retired(uint64 row)
+{
+	WhRetired  *retired = (WhRetired *) palloc(sizeof(WhRetired));
 
-		retired->template_name = wh_col_text(row, 1);
-		retired->tenant_name = wh_col_text(row, 2);
-		retired->relation_schema = wh_col_text(row, 3);
-		retired->relation_name = wh_col_text(row, 4);
-		list = lappend(list, retired);
-	}
-	SPI_finish();
+	retired->template_name = wh_col_text(row, 1);
+	retired->tenant_name = wh_col_text(row, 2);
+	retired->relation_schema = wh_col_text(row, 3);
+	retired->relation_name = wh_col_text(row, 4);
 
-	return list;
+	return retired;
 }
 
 void

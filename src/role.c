@@ -27,6 +27,7 @@
 #include "role.h"
 
 static void enter(WhRole *save, Oid roleid);
+static Oid	installer(void);
 
 /*
  * Become the owner.  Checked at each switch, since a role can be altered at
@@ -45,7 +46,7 @@ wh_role_owner(WhRole *save, Oid owner)
 void
 wh_role_installer(WhRole *save)
 {
-	enter(save, wh_installer_oid());
+	enter(save, installer());
 }
 
 /*
@@ -94,8 +95,8 @@ wh_role_unrestricted(WhRole *save, const char *search_path)
 /*
  * Return the owner of schema _wh: the superuser who ran CREATE EXTENSION.
  */
-Oid
-wh_installer_oid(void)
+static Oid
+installer(void)
 {
 	Oid			nspid = get_namespace_oid("_wh", false);
 	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(nspid));

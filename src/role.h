@@ -37,7 +37,6 @@ extern bool wh_role_is_session(Oid roleid);
  */
 extern void wh_role_unrestricted(WhRole *save, const char *search_path);
 
-extern Oid	wh_installer_oid(void); /* owner of schema _wh */
 extern void wh_role_check_owner(Oid owner);
 extern void wh_need_superuser(const char *what);
 

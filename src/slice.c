@@ -42,8 +42,8 @@ PG_FUNCTION_INFO_V1(wh_slice_distance);
 
 static double key_position(text *key);
 static void put(void *arg);
-static List *read_slices(const char *sql, const WhArg *args, int nargs);
-static WhSlice *read_slice(uint64 row);
+static void *read_slice(uint64 row);
+static void *read_tenant(uint64 row);
 static WhArg timestamptz_or_null(TimestampTz at);
 static WhArg dates_or_null(List *days);
 static List *days_of(uint64 row, int col);
@@ -92,12 +92,12 @@ wh_slice_find(const char *template_name, const char *tenant,
 	args[1] = wh_text(tenant);
 	args[2] = wh_date(period->start);
 	args[3] = wh_text(wh_period_kind_name(period->kind));
-	slices = read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+	slices = wh_spi_list("SELECT " SLICE_COLUMNS " FROM _wh.slices"
 						 " WHERE template_name OPERATOR(pg_catalog.=) $1"
 						 " AND tenant_name OPERATOR(pg_catalog.=) $2"
 						 " AND period_start OPERATOR(pg_catalog.=) $3"
 						 " AND period_kind OPERATOR(pg_catalog.=) $4",
-						 args, lengthof(args));
+						 args, lengthof(args), read_slice);
 
 	return slices == NIL ? NULL : (WhSlice *) linitial(slices);
 }
@@ -114,13 +114,13 @@ wh_slice_covering(const char *template_name, const char *tenant, DateADT day)
 	args[0] = wh_text(template_name);
 	args[1] = wh_text(tenant);
 	args[2] = wh_date(day);
-	slices = read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+	slices = wh_spi_list("SELECT " SLICE_COLUMNS " FROM _wh.slices"
 						 " WHERE template_name OPERATOR(pg_catalog.=) $1"
 						 " AND tenant_name OPERATOR(pg_catalog.=) $2"
 						 " AND period_kind OPERATOR(pg_catalog.<>) 'whole'"
 						 " AND period_start OPERATOR(pg_catalog.<=) $3"
 						 " AND period_end OPERATOR(pg_catalog.>) $3",
-						 args, lengthof(args));
+						 args, lengthof(args), read_slice);
 
 	return slices == NIL ? NULL : (WhSlice *) linitial(slices);
 }
@@ -139,13 +139,13 @@ wh_slices_within(const char *template_name, const char *tenant,
 	args[2] = wh_date(period->start);
 	args[3] = wh_date(period->end);
 
-	return read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+	return wh_spi_list("SELECT " SLICE_COLUMNS " FROM _wh.slices"
 					   " WHERE template_name OPERATOR(pg_catalog.=) $1"
 					   " AND tenant_name OPERATOR(pg_catalog.=) $2"
 					   " AND period_start OPERATOR(pg_catalog.>=) $3"
 					   " AND period_end OPERATOR(pg_catalog.<=) $4"
 					   " ORDER BY period_start",
-					   args, lengthof(args));
+					   args, lengthof(args), read_slice);
 }
 
 /*
@@ -159,14 +159,11 @@ wh_slices(const char *template_name, const char *tenant)
 	args[0] = wh_text(template_name);
 	args[1] = wh_text(tenant);
 
-	return read_slices("SELECT " SLICE_COLUMNS " FROM _wh.slices"
-					   " WHERE ($1 IS NULL OR"
-					   " template_name OPERATOR(pg_catalog.=) $1)"
-					   " AND ($2 IS NULL OR"
-					   " tenant_name OPERATOR(pg_catalog.=) $2)"
+	return wh_spi_list("SELECT " SLICE_COLUMNS " FROM _wh.slices"
+					   WH_WHERE_PAIR
 					   " ORDER BY tenant_name COLLATE \"C\","
 					   " template_name COLLATE \"C\", period_start",
-					   args, lengthof(args));
+					   args, lengthof(args), read_slice);
 }
 
 /*
@@ -210,40 +207,31 @@ wh_slices_extent(const char *template_name, const char *tenant,
 List *
 wh_slice_tenants(const char *template_name)
 {
-	MemoryContext caller = CurrentMemoryContext;
 	WhArg		arg = wh_text(template_name);
-	List	   *tenants = NIL;
-	uint64		rows;
 
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT,
-				  "WITH RECURSIVE t AS ((SELECT tenant_name, relation_schema"
-				  " FROM _wh.slices WHERE template_name OPERATOR(pg_catalog.=) $1"
-				  " ORDER BY tenant_name LIMIT 1)"
-				  " UNION ALL SELECT n.tenant_name, n.relation_schema"
-				  " FROM t, LATERAL (SELECT s.tenant_name, s.relation_schema"
-				  " FROM _wh.slices s"
-				  " WHERE s.template_name OPERATOR(pg_catalog.=) $1"
-				  " AND s.tenant_name OPERATOR(pg_catalog.>) t.tenant_name"
-				  " ORDER BY s.tenant_name LIMIT 1) n)"
-				  " SELECT tenant_name, relation_schema FROM t"
-				  " ORDER BY tenant_name COLLATE \"C\"",
-				  &arg, 1);
+	return wh_spi_list("WITH RECURSIVE t AS ((SELECT tenant_name, relation_schema"
+					   " FROM _wh.slices WHERE template_name OPERATOR(pg_catalog.=) $1"
+					   " ORDER BY tenant_name LIMIT 1)"
+					   " UNION ALL SELECT n.tenant_name, n.relation_schema"
+					   " FROM t, LATERAL (SELECT s.tenant_name, s.relation_schema"
+					   " FROM _wh.slices s"
+					   " WHERE s.template_name OPERATOR(pg_catalog.=) $1"
+					   " AND s.tenant_name OPERATOR(pg_catalog.>) t.tenant_name"
+					   " ORDER BY s.tenant_name LIMIT 1) n)"
+					   " SELECT tenant_name, relation_schema FROM t"
+					   " ORDER BY tenant_name COLLATE \"C\"",
+					   &arg, 1, read_tenant);
+}
 
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-	{
-		WhSliceTenant *tenant = (WhSliceTenant *) palloc(sizeof(WhSliceTenant));
+static void *
+read_tenant(uint64 row)
+{
+	WhSliceTenant *tenant = (WhSliceTenant *) palloc(sizeof(WhSliceTenant));
 
-		tenant->name = wh_col_text(row, 1);
-		tenant->schema = wh_col_text(row, 2);
-		tenants = lappend(tenants, tenant);
-	}
+	tenant->name = wh_col_text(row, 1);
+	tenant->schema = wh_col_text(row, 2);
 
-	SPI_finish();
-
-	return tenants;
+	return tenant;
 }
 
 /*
@@ -459,10 +447,7 @@ wh_slices_forget(const char *template_name, const char *tenant)
 	args[1] = wh_text(tenant);
 
 	return wh_ledger("DELETE FROM _wh.slices"
-					 " WHERE ($1 IS NULL OR"
-					 " template_name OPERATOR(pg_catalog.=) $1)"
-					 " AND ($2 IS NULL OR"
-					 " tenant_name OPERATOR(pg_catalog.=) $2)",
+					 WH_WHERE_PAIR,
 					 args, lengthof(args));
 }
 
@@ -523,29 +508,9 @@ wh_slice_try_lock(const char *template_name, const char *tenant)
 }
 
 /*
- * Run a query for SLICE_COLUMNS and return its rows, in CurrentMemoryContext.
+ * Read a row of SLICE_COLUMNS.
  */
-static List *
-read_slices(const char *sql, const WhArg *args, int nargs)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	List	   *slices = NIL;
-	uint64		rows;
-
-	SPI_connect();
-	rows = wh_spi(SPI_OK_SELECT, sql, args, nargs);
-
-	/* Copy out while the SPI result is still there. */
-	MemoryContextSwitchTo(caller);
-	for (uint64 row = 0; row < rows; row++)
-		slices = lappend(slices, read_slice(row));
-
-	SPI_finish();
-
-	return slices;
-}
-
-static WhSlice *
+static void *
 read_slice(uint64 row)
 {
 	WhSlice    *slice = (WhSlice *) palloc0(sizeof(WhSlice));

@@ -44,6 +44,7 @@ typedef struct Prepared
 static HTAB *plans = NULL;
 
 static int	execute(const char *sql, const WhArg *args, int nargs);
+static void *read_string(uint64 row);
 static SPIPlanPtr kept_plan(const char *sql, Oid *types, int nargs);
 static WhArg make_arg(Oid typid, Datum value, bool isnull);
 static WhArg string_array(List *strings, Oid elemtype, int elemlen);
@@ -293,6 +294,40 @@ wh_col_timestamptz(uint64 row, int col, TimestampTz if_null)
 	Datum		value = wh_col(row, col, &isnull);
 
 	return isnull ? if_null : DatumGetTimestampTz(value);
+}
+
+/*
+ * List what a function makes of each row; see spi.h.
+ */
+List *
+wh_spi_list(const char *sql, const WhArg *args, int nargs, WhReadRow read)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *list = NIL;
+	uint64		rows;
+
+	SPI_connect();
+	rows = wh_spi(SPI_OK_SELECT, sql, args, nargs);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < rows; row++)
+		list = lappend(list, read(row));
+	SPI_finish();
+
+	return list;
+}
+
+List *
+wh_spi_strings(const char *sql, const WhArg *args, int nargs)
+{
+	return wh_spi_list(sql, args, nargs, read_string);
+}
+
+static void *
+read_string(uint64 row)
+{
+	return wh_col_text(row, 1);
 }
 
 /*

@@ -58,6 +58,21 @@ extern uint64 wh_spi_stream(const char *sql, WhOnTuple on_tuple, void *arg);
 extern uint64 wh_spi_by_index(int expected, const char *sql);
 
 /*
+ * Run a query like that, connected to SPI only meanwhile, and list what "read"
+ * makes of each row, by the functions below, in CurrentMemoryContext.  The
+ * second one lists the first column as text.
+ */
+typedef void *(*WhReadRow) (uint64 row);
+extern List *wh_spi_list(const char *sql, const WhArg *args, int nargs,
+						 WhReadRow read);
+extern List *wh_spi_strings(const char *sql, const WhArg *args, int nargs);
+
+/* Of a table with these columns: $1 and $2, of which NULL means all. */
+#define WH_WHERE_PAIR \
+	" WHERE ($1 IS NULL OR template_name OPERATOR(pg_catalog.=) $1)" \
+	" AND ($2 IS NULL OR tenant_name OPERATOR(pg_catalog.=) $2)"
+
+/*
  * Read a column of a result row.  The copy is made in CurrentMemoryContext:
  * after SPI_connect() switch to the caller's context first.  Columns count
  * from 1.

@@ -164,7 +164,7 @@ wh_watermark_advance(const char *template_name, const char *tenant,
 }
 
 /*
- * Delete rows; the relations are not touched.
+ * Delete rows; NULL means all.
  */
 void
 wh_watermarks_forget(const char *template_name, const char *tenant)
@@ -175,10 +175,7 @@ wh_watermarks_forget(const char *template_name, const char *tenant)
 	args[1] = wh_text(tenant);
 
 	(void) wh_ledger("DELETE FROM _wh.extract_watermarks"
-					 " WHERE ($1 IS NULL OR"
-					 " template_name OPERATOR(pg_catalog.=) $1)"
-					 " AND ($2 IS NULL OR"
-					 " tenant_name OPERATOR(pg_catalog.=) $2)",
+					 WH_WHERE_PAIR,
 					 args, lengthof(args));
 }
 
