@@ -1,33 +1,23 @@
 /*
  * refresh.c
- *		Which units a call means, in what order, and how one is run.
+ *		Which units a call means, in what order.
  *
- * A unit is one template, tenant and day.  It is contained: one tenant's
- * failure is a row of the log and a word to the caller, never the end of the
- * others.  Views are rebuilt once per run, after the last byte, since that
- * takes their strong lock.
+ * What one does is unit's.  Views are rebuilt once per run, after the last
+ * byte, since that takes their strong lock.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "budget.h"
-#include "compare.h"
-#include "conn.h"
 #include "due.h"
 #include "lock.h"
-#include "matview.h"
 #include "refresh.h"
-#include "rolledday.h"
-#include "rollup.h"
 #include "slice.h"
-#include "sync.h"
 #include "unionview.h"
 
 /* More days than this in one call are a slip, or a job for several calls. */
@@ -53,18 +43,7 @@ static List *whole_units(const WhRequest *request, const WhTemplate *tmpl,
 static bool is_whole_loaded(const WhTemplate *tmpl, const WhTenant *tenant);
 static bool is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day);
 static void check_days(const WhRequest *request, TimestampTz now);
-static WhUnit *make_unit(const WhTemplate *tmpl, const WhTenant *tenant,
-						 WhPeriod period, bool begun);
 static int	compare_tenant_day(const ListCell *a, const ListCell *b);
-static const char *reason_to_skip(const WhUnit *unit);
-static void recheck_unit(WhRun *run, void *arg);
-static void load_unit(WhRun *run, void *arg);
-static void load_incremental(WhRun *run, const WhUnit *unit);
-static void load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
-static bool load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
-static void note_load(const WhRun *run, const WhUnit *unit, WhSlice *slice);
-static List *kept_lines(const List *lines, MemoryContext context);
-static void roll_up_unit(WhRun *run, void *arg);
 static void publish_template(WhRun *run, void *arg);
 
 /*
@@ -145,108 +124,6 @@ void
 wh_units_by_tenant_day(List *units)
 {
 	list_sort(units, compare_tenant_day);
-}
-
-/*
- * Run one unit; see refresh.h.
- */
-void
-wh_unit_run(const WhUnit *unit, WhRun *run)
-{
-	wh_unit_start(unit, run);
-	wh_unit_work(unit, run);
-}
-
-/*
- * Tell the log that the unit begins.
- */
-void
-wh_unit_start(const WhUnit *unit, WhRun *run)
-{
-	wh_unit_name(unit, run);
-	wh_run_start(run, wh_unit_kind(unit));
-}
-
-const char *
-wh_unit_kind(const WhUnit *unit)
-{
-	if (unit->rollup)
-		return "rollup";
-
-	return unit->purpose == WH_LOAD ? "refresh" : "reconcile";
-}
-
-/*
- * Begin a run with the unit's names.
- */
-void
-wh_unit_name(const WhUnit *unit, WhRun *run)
-{
-	memset(run, 0, sizeof(WhRun));
-	run->template_name = unit->tmpl->name;
-	run->tenant_name = unit->tenant->name;
-	run->period = &unit->period;
-	run->table_name = psprintf("%s.%s", unit->tenant->schema, unit->tmpl->name);
-	run->as_of = DT_NOBEGIN;
-}
-
-/*
- * Do what wh_unit_start() announced, and tell the log how it ended.
- */
-void
-wh_unit_work(const WhUnit *unit, WhRun *run)
-{
-	run->reason = reason_to_skip(unit);
-	if (run->reason != NULL)
-		run->status = "skipped";
-	else
-	{
-		wh_run_reap(run);
-		wh_run_contained(run, unit->rollup ? roll_up_unit :
-						 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
-						 unconstify(WhUnit *, unit));
-	}
-	wh_run_finish(run);
-}
-
-/*
- * Let the commit of a refill not wait for a standby: its AccessExclusiveLock
- * would last as long.  The standby gets the rows as soon as it can; should all
- * be lost before, the next refresh brings them again.
- */
-void
-wh_unit_commits(const WhRun *run)
-{
-	if (run->method == NULL ||
-		strcmp(run->method, wh_method_name(WH_REFILL)) != 0 ||
-		synchronous_commit <= SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
-		return;
-
-	(void) set_config_option("synchronous_commit", "local",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-							 true, 0, false);
-}
-
-/*
- * Say why the day is left alone; see refresh.h.
- */
-const char *
-wh_unit_kept_out(const WhUnit *unit)
-{
-	if (!unit->begun)
-		return psprintf("day %s has not begun in the time zone of tenant \"%s\"",
-						wh_date_text(unit->period.start), unit->tenant->name);
-	if (wh_due_is_frozen(unit->tmpl, unit->tenant, unit->period.start))
-		return psprintf("day %s of template \"%s\" is frozen",
-						wh_date_text(unit->period.start), unit->tmpl->name);
-
-	return NULL;
-}
-
-const char *
-wh_unit_tenant_gone(const char *tenant)
-{
-	return psprintf("tenant \"%s\" was dropped or renamed meanwhile", tenant);
 }
 
 /*
@@ -351,7 +228,7 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 
 		if (optional && is_final(tmpl, tenant, day))
 			continue;
-		unit = make_unit(tmpl, tenant, wh_period_day(day), day <= today);
+		unit = wh_unit_make(tmpl, tenant, wh_period_day(day), day <= today);
 		units = request->newest_first ? lcons(unit, units) : lappend(units, unit);
 	}
 
@@ -406,7 +283,7 @@ add_due(List *units, const List *days, WhPurpose purpose,
 
 		if (has_unit(units, day))
 			continue;
-		unit = make_unit(tmpl, tenant, wh_period_day(day), day <= today);
+		unit = wh_unit_make(tmpl, tenant, wh_period_day(day), day <= today);
 		unit->purpose = purpose;
 		units = lappend(units, unit);
 	}
@@ -449,12 +326,12 @@ whole_units(const WhRequest *request, const WhTemplate *tmpl,
 
 	if (!wh_template_is_incremental(tmpl) || request->missing_only ||
 		(!request->has_from && to >= today))
-		return list_make1(make_unit(tmpl, tenant, wh_period_whole(), true));
+		return list_make1(wh_unit_make(tmpl, tenant, wh_period_whole(), true));
 
 	for (DateADT day = from; day <= to;)
 	{
 		WhPeriod	month = wh_period_make(WH_MONTH, day);
-		WhUnit	   *unit = make_unit(tmpl, tenant, wh_period_whole(), true);
+		WhUnit	   *unit = wh_unit_make(tmpl, tenant, wh_period_whole(), true);
 
 		unit->days.given = true;
 		unit->days.from = day;
@@ -584,20 +461,6 @@ wh_check_one_transaction(const List *units)
 						 wh_locks_setting(needed), max_locks_per_xact)));
 }
 
-static WhUnit *
-make_unit(const WhTemplate *tmpl, const WhTenant *tenant, WhPeriod period,
-		  bool begun)
-{
-	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
-
-	unit->tmpl = tmpl;
-	unit->tenant = tenant;
-	unit->period = period;
-	unit->begun = begun;
-
-	return unit;
-}
-
 static int
 compare_tenant_day(const ListCell *a, const ListCell *b)
 {
@@ -614,247 +477,6 @@ compare_tenant_day(const ListCell *a, const ListCell *b)
 	return order;
 }
 
-/*
- * Say why a unit is not run now, or NULL.  Takes the pair's object lock, which
- * stays until the end of the transaction.
- */
-static const char *
-reason_to_skip(const WhUnit *unit)
-{
-	const WhSlice *slice;
-
-	if (!unit->begun)
-		return wh_unit_kept_out(unit);
-	if (!wh_slice_try_lock(unit->tmpl->name, unit->tenant->name))
-		return psprintf("template \"%s\" is already being refreshed for tenant \"%s\"",
-						unit->tmpl->name, unit->tenant->name);
-	if (wh_tenant_find(unit->tenant->name) == NULL)
-		return wh_unit_tenant_gone(unit->tenant->name);
-
-	slice = wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start);
-	if (unit->rollup)
-		return slice != NULL && slice->period.kind >= unit->period.kind &&
-			OidIsValid(wh_slice_relid(slice)) ?
-			psprintf("template \"%s\" is already rolled up in \"%s.%s\"", unit->tmpl->name,
-					 slice->relation_schema, slice->relation_name) : NULL;
-
-	return wh_unit_kept_out(unit);
-}
-
-
-/*
- * Compare the day with the source, and load it if it differs.
- */
-static void
-recheck_unit(WhRun *run, void *arg)
-{
-	const WhUnit *unit = (const WhUnit *) arg;
-	WhComparison *found = wh_compare_day(unit->tmpl, unit->tenant, &unit->period);
-
-	if (!found->equal)
-	{
-		load_unit(run, arg);
-		return;
-	}
-
-	wh_compare_confirm(found);
-	run->status = "loaded";
-	run->choice = "equal to the source";
-	run->rows_extracted = found->source.rows;
-	run->rows_unchanged = found->source.rows;
-	run->as_of = found->as_of;
-}
-
-/*
- * The work of a unit: load the relation, then say so in the ledger.
- */
-static void
-load_unit(WhRun *run, void *arg)
-{
-	const WhUnit *unit = (const WhUnit *) arg;
-	WhMatviewResult result = {0};
-	const WhLoaded *loaded = &result.loaded;
-
-	if (wh_template_is_incremental(unit->tmpl))
-	{
-		load_incremental(run, unit);
-		return;
-	}
-	if (!load_rolled_day(run, unit, &result))
-		load_relation(run, unit, &result);
-
-	run->status = "loaded";
-	run->method = wh_method_name(loaded->method);
-	run->choice = loaded->reason;
-	run->drift = kept_lines(loaded->fetched.drift, run->context);
-	run->rows_extracted = loaded->fetched.rows;
-	run->rows_inserted = loaded->counts.inserted;
-	run->rows_updated = loaded->counts.updated;
-	run->rows_deleted = loaded->counts.deleted;
-	run->rows_unchanged = loaded->counts.unchanged;
-	run->bytes = loaded->fetched.bytes;
-	run->fetch_ms = loaded->fetched.fetch_ms;
-	run->load_ms = result.load_ms;
-	run->lock_ms = loaded->lock_ms;
-	run->as_of = loaded->fetched.as_of;
-}
-
-/*
- * Load a day, or a whole, that is a relation of its own.
- */
-static void
-load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
-{
-	const WhLoaded *loaded = &result->loaded;
-	WhSlice		slice = {0};
-
-	wh_matview_load(unit->tmpl, unit->tenant, &unit->period, &unit->rules, result);
-
-	slice.relation_schema = result->schema;
-	slice.relation_name = result->name;
-	slice.row_count = loaded->fetched.rows;
-	slice.size_bytes = result->size_bytes;
-	slice.as_of = loaded->fetched.as_of;
-	slice.method = unconstify(char *, wh_method_name(loaded->method));
-	slice.template_version = unit->tmpl->version;
-	slice.content_hash = result->content_hash;
-	note_load(run, unit, &slice);
-}
-
-/*
- * Load what is new of an incremental template; when nothing is, the ledger
- * need not be written.
- */
-static void
-load_incremental(WhRun *run, const WhUnit *unit)
-{
-	WhSynced	synced = {0};
-	WhSlice		slice = {0};
-
-	wh_sync_load(unit->tmpl, unit->tenant, &unit->days, &unit->rules, &synced);
-
-	run->status = "loaded";
-	run->method = wh_method_name(synced.method);
-	run->choice = synced.reason;
-	run->drift = kept_lines(synced.fetched.drift, run->context);
-	run->rows_extracted = synced.fetched.rows;
-	run->rows_inserted = synced.counts.inserted;
-	run->rows_updated = synced.counts.updated;
-	run->rows_unchanged = synced.counts.unchanged;
-	run->bytes = synced.fetched.bytes;
-	run->fetch_ms = synced.fetched.fetch_ms;
-	run->load_ms = synced.load_ms;
-	run->lock_ms = synced.lock_ms;
-	run->as_of = synced.fetched.as_of;
-	if (!synced.news)
-		return;
-
-	slice.relation_schema = synced.schema;
-	slice.relation_name = synced.name;
-	slice.row_count = synced.stored;
-	slice.size_bytes = synced.size_bytes;
-	slice.as_of = synced.fetched.as_of;
-	slice.method = unconstify(char *, run->method);
-	slice.template_version = synced.version;
-	note_load(run, unit, &slice);
-}
-
-/*
- * Tell the ledger of a relation that was loaded.
- */
-static void
-note_load(const WhRun *run, const WhUnit *unit, WhSlice *slice)
-{
-	slice->template_name = unit->tmpl->name;
-	slice->tenant_name = unit->tenant->name;
-	slice->period = unit->period;
-	slice->state = "loaded";
-	slice->last_refresh = GetCurrentTimestamp();
-	slice->run_id = run->run_id;
-	wh_slice_bind(slice, unit->tmpl, unit->tenant->time_zone);
-	wh_slice_put(slice);
-}
-
-/*
- * Copy lines to a context that outlives the work.
- */
-static List *
-kept_lines(const List *lines, MemoryContext context)
-{
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	List	   *kept = NIL;
-	ListCell   *lc;
-
-	foreach(lc, lines)
-		kept = lappend(kept, pstrdup((const char *) lfirst(lc)));
-	MemoryContextSwitchTo(caller);
-
-	return kept;
-}
-
-/*
- * Load a day that a month's or a year's table holds; false when it is in none.
- * A table that somebody has dropped holds nothing: its days are missing from
- * now on, and this one is loaded by itself.
- */
-static bool
-load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
-{
-	const WhSlice *table = wh_slice_covering(unit->tmpl->name, unit->tenant->name,
-											 unit->period.start);
-
-	if (table == NULL || table->period.kind == WH_DAY)
-		return false;
-
-	if (OidIsValid(wh_slice_relid(table)))
-	{
-		wh_rolledday_load(unit->tmpl, unit->tenant, &unit->period, table,
-						  &unit->rules, run->run_id, result);
-		return true;
-	}
-
-	ereport(WARNING,
-			(errcode(ERRCODE_UNDEFINED_TABLE),
-			 errmsg("table \"%s.%s\" is gone, and the %s from %s with it",
-					table->relation_schema, table->relation_name,
-					wh_period_kind_name(table->period.kind),
-					wh_date_text(table->period.start)),
-			 errdetail("Tenant \"%s\", template \"%s\".", unit->tenant->name,
-					   unit->tmpl->name),
-			 errhint("What the source still has: SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s');",
-					 quote_literal_cstr(unit->tmpl->name),
-					 quote_literal_cstr(unit->tenant->name),
-					 wh_date_text(table->period.start),
-					 wh_date_text(table->period.end - 1))));
-	wh_slices_forget_within(unit->tmpl->name, unit->tenant->name, &table->period);
-
-	return false;
-}
-
-/*
- * The work of a unit that rolls up.
- */
-static void
-roll_up_unit(WhRun *run, void *arg)
-{
-	const WhUnit *unit = (const WhUnit *) arg;
-	WhRollup   *rollup = wh_rollup_find(unit->tmpl, unit->tenant, &unit->period);
-	instr_time	begun;
-	instr_time	elapsed;
-
-	INSTR_TIME_SET_CURRENT(begun);
-	wh_rollup_check(rollup, unit->allow_gaps);
-	wh_rollup_make(rollup, run->run_id);
-	INSTR_TIME_SET_CURRENT(elapsed);
-	INSTR_TIME_SUBTRACT(elapsed, begun);
-
-	run->status = "loaded";
-	run->method = "rollup";
-	run->rows_extracted = run->rows_inserted = rollup->rows;
-	run->bytes = rollup->bytes;
-	run->load_ms = INSTR_TIME_GET_MILLISEC(elapsed);
-	run->as_of = rollup->as_of;
-}
 
 static void
 publish_template(WhRun *run, void *arg)

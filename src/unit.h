@@ -1,0 +1,74 @@
+/*
+ * unit.h
+ *		One piece of work: one template, tenant and period.
+ */
+#ifndef WH_UNIT_H
+#define WH_UNIT_H
+
+#include "load.h"
+#include "nodes/pg_list.h"
+#include "run.h"
+#include "template.h"
+#include "tenant.h"
+
+/* What a unit is to do. */
+typedef enum WhPurpose
+{
+	WH_LOAD,
+	WH_MEND,					/* load: it was found to differ */
+	WH_RECHECK					/* compare, and load if it differs */
+} WhPurpose;
+
+/* One piece of work: one transaction, one row of the log. */
+typedef struct WhUnit
+{
+	const WhTemplate *tmpl;
+	const WhTenant *tenant;
+	WhPeriod	period;
+	WhDays		days;			/* incremental: those to read again; else what
+								 * is new */
+	bool		rollup;			/* combine the period's slices, ask no tenant */
+	bool		allow_gaps;		/* of a roll-up: with days missing */
+	int			locks;			/* of a roll-up in one transaction; else 0 */
+	bool		begun;			/* the day has begun in the tenant's zone */
+	WhPurpose	purpose;
+	WhLoadRules rules;			/* may_refill is for whoever runs it to say */
+} WhUnit;
+
+/* Make a unit that loads the period; "begun" as its field. */
+extern WhUnit *wh_unit_make(const WhTemplate *tmpl, const WhTenant *tenant,
+							WhPeriod period, bool begun);
+
+/*
+ * Run one unit: log row, object lock, contained work, ledger.  Never throws
+ * for the unit's own failure: run->status and run->error tell.  Caller: owner.
+ * run's strings live in CurrentMemoryContext.
+ */
+extern void wh_unit_run(const WhUnit *unit, WhRun *run);
+
+/*
+ * Say why the unit's day is not to be fetched, whoever asks: it has not begun,
+ * or it is frozen.  NULL: it may be.
+ */
+extern const char *wh_unit_kept_out(const WhUnit *unit);
+
+/* The reason to skip a unit whose tenant is no longer there by that name. */
+extern const char *wh_unit_tenant_gone(const char *tenant);
+
+/* What the log calls such a unit. */
+extern const char *wh_unit_kind(const WhUnit *unit);
+
+/* Begin a run with the unit's names; the log does not hear of it. */
+extern void wh_unit_name(const WhUnit *unit, WhRun *run);
+
+/* The two halves of wh_unit_run(), for callers that commit in between. */
+extern void wh_unit_start(const WhUnit *unit, WhRun *run);
+extern void wh_unit_work(const WhUnit *unit, WhRun *run);
+
+/*
+ * Prepare the commit that follows a unit's work at once, in a transaction that
+ * is the unit's own.  Caller: no longer switched to another role.
+ */
+extern void wh_unit_commits(const WhRun *run);
+
+#endif							/* WH_UNIT_H */
