@@ -460,8 +460,10 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 
 	values[0] = Int32GetDatum(seq);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
-	values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period,
-												 condition));
+	nulls[2] = wh_template_is_local(unit->tmpl);
+	if (!nulls[2])
+		values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period,
+													 condition));
 	nulls[3] = plan.sql == NULL;
 	if (plan.sql != NULL)
 		values[3] = CStringGetTextDatum(plan.sql);

@@ -18,6 +18,7 @@
 #include "describe.h"
 #include "drift.h"
 #include "fetch.h"
+#include "local.h"
 #include "pool.h"
 #include "refresh.h"
 #include "run.h"
@@ -38,6 +39,7 @@ PG_FUNCTION_INFO_V1(wh_drift);
 static void look_at_tenant(ReturnSetInfo *rsinfo, const WhTenant *tenant,
 						   const List *templates);
 static void look(WhRun *run, void *arg);
+static void look_here(Look *work, const WhPeriod *day);
 static void put_drift(const Look *work, const WhDrift *drift);
 static void put_failure(const Look *work, const ErrorData *error);
 static void put_row(ReturnSetInfo *rsinfo, const char *const *texts);
@@ -93,13 +95,13 @@ wh_drift_refuse(const WhTenant *tenant)
 			const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
 			WhLease    *lease;
 
-			if (!wh_template_applies(tmpl, tenant))
+			if (!wh_template_applies(tmpl, tenant) || wh_template_is_local(tmpl))
 				continue;
 			lease = wh_pool_take(tenant, psprintf("Tenant \"%s\", template \"%s\".",
 												  tenant->name, tmpl->name));
 			(void) wh_describe_check(wh_describe(lease->conn,
 												 wh_fetch_query(tmpl, tenant, &day)),
-									 tmpl, lease->conn);
+									 tmpl, wh_conn_subject(lease->conn));
 			wh_pool_give(lease);
 		}
 	}
@@ -151,6 +153,12 @@ look(WhRun *run, void *arg)
 	WhLease    *lease;
 	ListCell   *lc;
 
+	if (wh_template_is_local(work->tmpl))
+	{
+		look_here(work, &day);
+		return;
+	}
+
 	lease = wh_pool_take(work->tenant,
 						 psprintf("Tenant \"%s\", template \"%s\".",
 								  work->tenant->name, work->tmpl->name));
@@ -160,6 +168,22 @@ look(WhRun *run, void *arg)
 								  work->tmpl->columns))
 		put_drift(work, (const WhDrift *) lfirst(lc));
 	wh_pool_give(lease);
+}
+
+/*
+ * The same for a query that runs here.
+ */
+static void
+look_here(Look *work, const WhPeriod *day)
+{
+	WhPeriod	whole = wh_period_whole();
+	const WhPeriod *period = wh_template_is_daily(work->tmpl) ? day : &whole;
+	ListCell   *lc;
+
+	work->reached = true;
+	foreach(lc, wh_describe_drift(wh_describe_of(wh_local_columns(work->tmpl, work->tenant, period)),
+								  work->tmpl->columns))
+		put_drift(work, (const WhDrift *) lfirst(lc));
 }
 
 static void

@@ -166,9 +166,9 @@ wh_kept_dependents(const List *relids, const List *ours)
  * Refuse to lose what others built on a relation; see kept.h.
  */
 void
-wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
+wh_kept_check_dependents(Oid relid, const List *ours, const char *what)
 {
-	char	   *dependents = wh_kept_dependents(list_make1_oid(relid), list_make1_oid(ours));
+	char	   *dependents = wh_kept_dependents(list_make1_oid(relid), ours);
 
 	if (dependents == NULL)
 		return;

@@ -29,10 +29,10 @@ extern void wh_kept_restore(const WhKept *kept, Oid relid);
 extern char *wh_kept_dependents(const List *relids, const List *ours);
 
 /*
- * Throw 2BP01 listing what depends on the relation, but for the view "ours"
- * (InvalidOid: none); "what" as in: view "a.b".
+ * Throw 2BP01 listing what depends on the relation, but for those of "ours"
+ * (OIDs); "what" as in: view "a.b".
  */
-extern void wh_kept_check_dependents(Oid relid, Oid ours, const char *what);
+extern void wh_kept_check_dependents(Oid relid, const List *ours, const char *what);
 
 /*
  * Describe a relation's columns as the catalogs have them at this moment,

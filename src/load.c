@@ -1,7 +1,7 @@
 /*
  * load.c
- *		The ways that rows take from a tenant into one relation, and the choice
- *		among them.
+ *		The ways that rows take into one relation, from a tenant or from a query
+ *		here, and the choice among them.
  *
  * No rows stored: a first fill.  Rows stored: a delta, which becomes a refill
  * as soon as so much differs that writing everything is faster.  What has
@@ -29,6 +29,7 @@
 #include "flat.h"
 #include "guc.h"
 #include "load.h"
+#include "local.h"
 #include "refill.h"
 #include "settings.h"
 
@@ -96,7 +97,7 @@ wh_load_new(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 	WhFill	   *fill = wh_fill_begin(rel, WH_FILL_NEW);
 	WhRowSink	sink = {.row = fill_row,.arg = fill};
 
-	wh_fetch(tmpl, tenant, period, rules->prove, &sink, &loaded->fetched);
+	wh_load_rows(tmpl, tenant, period, rules->prove, &sink, &loaded->fetched);
 	loaded->counts.inserted = wh_fill_end(fill);
 	SetMatViewPopulatedState(rel, true);
 	loaded->method = WH_FIRST_FILL;
@@ -123,12 +124,13 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 	load.stored = stored;
 	load.context = CurrentMemoryContext;
 	load.loaded = loaded;
-	wh_check_outbound();
+	if (!wh_template_is_local(tmpl))
+		wh_check_outbound();
 
 	PG_TRY();
 	{
 		start(&load);
-		wh_fetch(tmpl, tenant, period, rules->prove, &sink, &loaded->fetched);
+		wh_load_rows(tmpl, tenant, period, rules->prove, &sink, &loaded->fetched);
 		wh_load_check_shrink(tmpl, tenant, period, rules, stored,
 							 &loaded->fetched);
 		finish(&load);
@@ -143,6 +145,20 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+}
+
+/*
+ * Stream rows; see load.h.
+ */
+void
+wh_load_rows(const WhTemplate *tmpl, const WhTenant *tenant,
+			 const WhPeriod *period, bool prove, const WhRowSink *sink,
+			 WhFetched *fetched)
+{
+	if (wh_template_is_local(tmpl))
+		wh_local_rows(tmpl, tenant, period, prove, sink, fetched);
+	else
+		wh_fetch(tmpl, tenant, period, prove, sink, fetched);
 }
 
 /*
@@ -162,7 +178,8 @@ wh_load_check_shrink(const WhTemplate *tmpl, const WhTenant *tenant,
 		fetched->as_of < wh_period_span(period, tenant->time_zone).end)
 		return;
 
-	wh_remote_failed_mark();
+	if (!wh_template_is_local(tmpl))
+		wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
 			 errmsg("a closed day came back with " INT64_FORMAT " of its "

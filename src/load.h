@@ -65,6 +65,14 @@ extern void wh_load_again(Relation rel, const WhTemplate *tmpl,
 						  WhLoaded *loaded);
 
 /*
+ * Stream the rows of a period from where the template has them: its tenant, or
+ * a query here (fetch.h, local.h).
+ */
+extern void wh_load_rows(const WhTemplate *tmpl, const WhTenant *tenant,
+						 const WhPeriod *period, bool prove,
+						 const WhRowSink *sink, WhFetched *fetched);
+
+/*
  * Throw 23000 when a closed period that has "stored" rows came back empty, or
  * with much fewer, and the rules do not accept that.  Called after the last
  * row has arrived and before anything is replaced.

@@ -3,11 +3,12 @@
  *		Create, index, own, grant, load and replace ONE materialized view.
  *
  * The body is a call of _wh.fetch() and nothing else, so pg_matviews shows no
- * secret and a plain REFRESH by any tool loads the same rows; which shorter
- * way they take when we are asked is load's.  A relation is touched only when
- * it is a slice: a permanent heap materialized view of the owner's that the
- * ledger lists.  When its columns are no longer the template's, a new one
- * takes its place together with its grants, comments and the view over it.
+ * secret and a plain REFRESH by any tool loads the same rows; that of a derived
+ * template is its query.  Which shorter way rows take when we are asked is
+ * load's.  A relation is touched only when it is a slice: a permanent heap
+ * materialized view of the owner's that the ledger lists.  When its columns are
+ * no longer the template's, or its body is another query, a new one takes its
+ * place together with its grants, comments and the view over it.
  * What the ledger says afterwards is the caller's.
  */
 #include "postgres.h"
@@ -34,9 +35,11 @@
 #include "gate.h"
 #include "guc.h"
 #include "kept.h"
+#include "local.h"
 #include "lock.h"
 #include "matview.h"
 #include "names.h"
+#include "plain.h"
 #include "published.h"
 #include "settings.h"
 #include "slice.h"
@@ -56,8 +59,12 @@ typedef struct Target
 	const WhLoadRules *rules;	/* NULL: only the text is asked for */
 	Oid			relid;			/* InvalidOid: not there yet */
 	bool		populated;
-	bool		is_table;		/* of a template that was incremental */
+	bool		is_table;		/* of a template that was incremental, or a
+								 * derived one whose input was replaced */
 	int64		rows;			/* stored, as the ledger says */
+	char	   *hash;			/* of the derived query that is to be its
+								 * body; NULL: it asks _wh.fetch() */
+	const char *hash_found;		/* of the query that is */
 } Target;
 
 static void find_target(Target *target);
@@ -73,7 +80,11 @@ static void fill(const Target *target, const char *name, WhLoaded *loaded);
 static void refresh(const Target *target, WhLoaded *loaded);
 static void replace(const Target *target, WhLoaded *loaded);
 static bool columns_fit(const Target *target);
+static bool body_fits(const Target *target);
 static char *definition(const Target *target, const char *name);
+static char *planned(const Target *target, const char *name);
+static char *definition_as(const Target *target, const char *name,
+						   const char *body);
 static char *name_of_new(const Target *target);
 static void create_indexes(const Target *target);
 static void grant_to_reader(const Target *target);
@@ -112,6 +123,8 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 	int			nestlevel = wh_lock_bound();
 
 	target.rules = rules;
+	if (wh_template_is_local(tmpl))
+		target.hash = wh_local_hash(tmpl, tenant, period);
 	if (!wh_matview_schema_exists(tenant))
 		wh_matview_schema(tenant);
 
@@ -143,6 +156,9 @@ wh_matview_swap(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid,
 	char	   *aside = wh_bounded_name(psprintf("%s.old", name));
 	WhKept	   *kept;
 
+	/* What derived templates made of it keeps its rows until their turn. */
+	wh_plain_tables(wh_plain_reading(wh_plain_derived(tmpl->name, tenant->name), relid));
+
 	/* A view of all tenants' relations: first whoever rewrites it. */
 	if (!wh_template_is_daily(tmpl))
 		wh_published_lock(tmpl->name);
@@ -170,6 +186,11 @@ wh_matview_plan(const WhTemplate *tmpl, const WhTenant *tenant,
 
 	memset(plan, 0, sizeof(WhMatviewPlan));
 	target.rules = rules;
+	if (wh_template_is_local(tmpl))
+	{
+		target.hash = wh_local_hash(tmpl, tenant, period);
+		plan->sql = wh_local_text(tmpl, tenant, period);
+	}
 	slice = locate(&target);
 	plan->relation = quote_qualified_identifier(target.schema, target.name);
 	if (OidIsValid(target.relid) && slice == NULL)
@@ -182,16 +203,18 @@ wh_matview_plan(const WhTemplate *tmpl, const WhTenant *tenant,
 	if (!OidIsValid(target.relid))
 	{
 		fitting = WH_FIRST_FILL;
-		plan->sql = definition(&target, target.name);
+		plan->sql = planned(&target, target.name);
 		plan->locks = "AccessExclusiveLock on the new relation, which nobody sees yet";
 		plan->reason = "no rows were stored";
 	}
-	else if (!columns_fit(&target))
+	else if (!columns_fit(&target) || !body_fits(&target))
 	{
 		fitting = WH_REFILL;
-		plan->sql = definition(&target, name_of_new(&target));
+		plan->sql = planned(&target, name_of_new(&target));
 		plan->locks = "RowExclusiveLock; AccessExclusiveLock by try as the last act";
-		plan->reason = "the template's columns changed: a new relation takes the old one's place";
+		plan->reason = columns_fit(&target) ?
+			"the query changed: a new relation takes the old one's place" :
+			"the template's columns changed: a new relation takes the old one's place";
 	}
 	else if (!wh_slice_is_populated(slice))
 	{
@@ -302,6 +325,7 @@ locate(Target *target)
 	{
 		target->schema = slice->relation_schema;
 		target->name = slice->relation_name;
+		target->hash_found = slice->query_hash;
 	}
 	else
 	{
@@ -353,7 +377,7 @@ check_ours(Target *target, const WhSlice *slice)
 		elog(ERROR, "cache lookup failed for relation %u", target->relid);
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	target->is_table = form->relkind == RELKIND_RELATION &&
-		target->period->kind == WH_WHOLE;
+		(target->period->kind == WH_WHOLE || target->hash != NULL);
 	fit = (form->relkind == RELKIND_MATVIEW || target->is_table) &&
 		form->relam == HEAP_TABLE_AM_OID &&
 		form->relpersistence == RELPERSISTENCE_PERMANENT &&
@@ -361,7 +385,7 @@ check_ours(Target *target, const WhSlice *slice)
 	target->populated = form->relispopulated;
 	ReleaseSysCache(tuple);
 
-	if (fit && slice != NULL && target->is_table)
+	if (fit && slice != NULL && target->is_table && target->hash == NULL)
 		check_plain(target);
 
 	/* Its row can be newer than this transaction's only snapshot. */
@@ -417,7 +441,7 @@ load(const Target *target, WhMatviewResult *result)
 
 	if (!OidIsValid(target->relid))
 		create(target, loaded);
-	else if (!target->is_table && columns_fit(target))
+	else if (!target->is_table && columns_fit(target) && body_fits(target))
 		refresh(target, loaded);
 	else
 	{
@@ -434,6 +458,7 @@ load(const Target *target, WhMatviewResult *result)
 						  loaded->fetched.fetch_ms - loaded->lock_ms, 0);
 	result->schema = target->schema;
 	result->name = target->name;
+	result->query_hash = target->hash;
 	result->size_bytes =
 		wh_relation_bytes(get_relname_relid(target->name,
 											get_namespace_oid(target->schema,
@@ -539,18 +564,20 @@ static void
 replace(const Target *target, WhLoaded *loaded)
 {
 	char	   *fresh = name_of_new(target);
+	bool		other_columns = !columns_fit(target);
+	List	   *ours = wh_plain_derived(target->tmpl->name, target->tenant->name);
 	WhKept	   *kept;
 
 	check_method(target, WH_REFILL);
-	wh_kept_check_dependents(target->relid, wh_unionview_over(target->tmpl, target->tenant),
-							 what(target));
+	ours = lappend_oid(ours, wh_unionview_over(target->tmpl, target->tenant));
+	wh_kept_check_dependents(target->relid, ours, what(target));
 
 	fill(target, fresh, loaded);
 	wh_load_check_shrink(target->tmpl, target->tenant, target->period,
 						 target->rules, target->rows, &loaded->fetched);
 	loaded->method = WH_REFILL;
 	loaded->reason = target->is_table ? "there was a table" :
-		"the template's columns changed";
+		other_columns ? "the template's columns changed" : "the query changed";
 	loaded->counts.deleted = target->rows;
 
 	kept = wh_matview_swap(target->tmpl, target->tenant, target->relid, fresh,
@@ -577,6 +604,17 @@ columns_fit(const Target *target)
 }
 
 /*
+ * Is its body the query that the template would have it made with?  That of
+ * any other template never changes.
+ */
+static bool
+body_fits(const Target *target)
+{
+	return target->hash == NULL ||
+		(target->hash_found != NULL && strcmp(target->hash, target->hash_found) == 0);
+}
+
+/*
  * Name what will take the place of the relation that is there.
  */
 static char *
@@ -585,28 +623,55 @@ name_of_new(const Target *target)
 	return wh_bounded_name(psprintf("%s.new", target->name));
 }
 
+/*
+ * Write the statement that makes the relation.
+ */
 static char *
 definition(const Target *target, const char *name)
 {
 	const WhTemplate *tmpl = target->tmpl;
+
+	if (target->hash != NULL)
+		return definition_as(target, name,
+							 wh_local_body(tmpl, target->tenant, target->period));
+
+	/* The tenant's first name: a rename need not touch what exists. */
+	return definition_as(target, name,
+						 psprintf("SELECT * FROM _wh.fetch(%s, %s, %s::pg_catalog.date)"
+								  " AS r (%s)",
+								  quote_literal_cstr(tmpl->name),
+								  quote_literal_cstr(target->tenant->key),
+								  target->period->kind == WH_WHOLE ? "NULL" :
+								  quote_literal_cstr(wh_date_text(target->period->start)),
+								  wh_columns_sql(tmpl->columns)));
+}
+
+/*
+ * The same for people: a derived query as they wrote it, though what it reads
+ * may not be there yet.
+ */
+static char *
+planned(const Target *target, const char *name)
+{
+	if (target->hash == NULL)
+		return definition(target, name);
+
+	return definition_as(target, name,
+						 wh_local_text(target->tmpl, target->tenant, target->period));
+}
+
+static char *
+definition_as(const Target *target, const char *name, const char *body)
+{
+	const char *tablespace = target->tmpl->daily_tablespace;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE MATERIALIZED VIEW %s USING heap",
 					 quote_qualified_identifier(target->schema, name));
-	if (tmpl->daily_tablespace != NULL)
-		appendStringInfo(&sql, " TABLESPACE %s",
-						 quote_identifier(tmpl->daily_tablespace));
-
-	/* The tenant's first name: a rename need not touch what exists. */
-	appendStringInfo(&sql,
-					 " AS SELECT * FROM _wh.fetch(%s, %s, %s::pg_catalog.date)"
-					 " AS r (%s) WITH NO DATA",
-					 quote_literal_cstr(tmpl->name),
-					 quote_literal_cstr(target->tenant->key),
-					 target->period->kind == WH_WHOLE ? "NULL" :
-					 quote_literal_cstr(wh_date_text(target->period->start)),
-					 wh_columns_sql(tmpl->columns));
+	if (tablespace != NULL)
+		appendStringInfo(&sql, " TABLESPACE %s", quote_identifier(tablespace));
+	appendStringInfo(&sql, " AS %s WITH NO DATA", body);
 
 	return sql.data;
 }

@@ -44,6 +44,8 @@ typedef struct WhClaim
 	bool		allow_gaps;
 	bool		begun;
 	bool		consistent;
+	const char *lost_input;		/* a template whose rows it is made of, and
+								 * whose worker died; or NULL */
 	WhPurpose	purpose;
 	WhLoadRules rules;
 } WhClaim;
@@ -76,7 +78,8 @@ extern bool wh_queue_entered(WhQueue *queue, int worker);
 
 /*
  * Worker: take the next unit; false when there is none for it now, and it
- * should end.  Then tell its row of the log, and at last that it is over.
+ * should end.  A derived template waits for those of the tenant's that it is
+ * made of.  Then tell its row of the log, and at last that it is over.
  */
 extern bool wh_queue_claim(WhQueue *queue, int worker, WhClaim *claim);
 extern void wh_queue_logged(WhQueue *queue, int worker, int64 run_id);

@@ -332,14 +332,14 @@ rewrite(Work *work)
 	(void) wh_range_of(work->tmpl->columns, work->tmpl->time_column, work->day,
 					   &day, &range);
 	wh_kept_check_dependents(work->relid,
-							 view ? wh_published_relid(view) : InvalidOid, what(work));
+							 view ? list_make1_oid(wh_published_relid(view)) : NIL, what(work));
 	combine = wh_combine_begin(&combined);
 	wh_combine_part(combine, &table->period, &span);
 	wh_combine_relation(combine, work->relid, &range);
 	wh_combine_part(combine, work->day, &day);
 	sink.arg = combine;
-	wh_fetch(work->tmpl, work->tenant, work->day, work->rules->prove, &sink,
-			 &work->loaded->fetched);
+	wh_load_rows(work->tmpl, work->tenant, work->day, work->rules->prove, &sink,
+				 &work->loaded->fetched);
 	content = wh_combine_end(combine);
 
 	work->loaded->method = WH_REFILL;

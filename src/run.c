@@ -32,11 +32,20 @@
 	"later.status IN ('loaded', 'failed', 'lost')" \
 	" AND (later.status = 'loaded') = (r.status = 'loaded')"
 
+/* Of a run "r": it has left other rows than it found. */
+#define CHANGED_ROWS \
+	"r.status OPERATOR(pg_catalog.=) 'loaded'" \
+	" AND r.kind OPERATOR(pg_catalog.<>) 'rollup'" \
+	" AND (r.rows_inserted OPERATOR(pg_catalog.>) 0" \
+	"   OR r.rows_updated OPERATOR(pg_catalog.>) 0" \
+	"   OR r.rows_deleted OPERATOR(pg_catalog.>) 0)"
+
 /* Runs of a tenant, and maintenance that tells of one. */
 #define ABOUT_TENANT \
 	"(tenant_name = $1 OR kind = 'maintenance'" \
 	" AND pg_catalog.strpos(error_message, $1) > 0)"
 
+static bool is_any(const char *sql, const WhArg *args, int nargs);
 static WhSync *find_sync(const char *condition, WhArg arg);
 static bool report_sync(const char *assignments, const WhArg *args, int nargs);
 static char *service_instance(void);
@@ -77,7 +86,7 @@ wh_run_finish(const WhRun *run)
 {
 	const ErrorData *error = run->error;
 	bool		loaded = strcmp(run->status, "loaded") == 0;
-	WhArg		args[21];
+	WhArg		args[22];
 	int			n = 0;
 
 	args[n++] = wh_int8(run->run_id);
@@ -102,6 +111,7 @@ wh_run_finish(const WhRun *run)
 	args[n++] = wh_text(error ? error->hint : NULL);
 	args[n++] = wh_text(loaded ? run->choice : NULL);
 	args[n++] = wh_text_array(loaded ? run->drift : NIL);
+	args[n++] = wh_text(run->input);
 
 	(void) wh_ledger("UPDATE _wh.extract_runs SET status = $2,"
 					 " run_finished_at = $3, rows_extracted = $4,"
@@ -112,7 +122,8 @@ wh_run_finish(const WhRun *run)
 					 " error_message = $17, error_detail = $18,"
 					 " error_hint = $19, context = NULLIF("
 					 "   pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
-					 "     'reason', $20, 'drift', pg_catalog.to_jsonb($21))), '{}')"
+					 "     'reason', $20, 'drift', pg_catalog.to_jsonb($21),"
+					 "     'input', $22)), '{}')"
 					 " WHERE run_id OPERATOR(pg_catalog.=) $1",
 					 args, n);
 }
@@ -284,25 +295,131 @@ wh_run_rechecked(const char *template_name, const char *tenant, DateADT day,
 				 TimestampTz since)
 {
 	WhArg		args[4];
-	bool		found;
 
 	args[0] = wh_text(template_name);
 	args[1] = wh_text(tenant);
 	args[2] = wh_date(day);
 	args[3] = wh_timestamptz(since);
 
+	return is_any("SELECT FROM _wh.extract_runs"
+				  " WHERE template_name OPERATOR(pg_catalog.=) $1"
+				  " AND tenant_name OPERATOR(pg_catalog.=) $2"
+				  " AND period_start OPERATOR(pg_catalog.=) $3"
+				  " AND run_started_at OPERATOR(pg_catalog.>=) $4"
+				  " AND kind OPERATOR(pg_catalog.<>) 'rollup'"
+				  " AND (status OPERATOR(pg_catalog.=) 'loaded'"
+				  "   OR kind OPERATOR(pg_catalog.=) 'reconcile'"
+				  "   AND error_category OPERATOR(pg_catalog.=) 'data')"
+				  " LIMIT 1", args, lengthof(args));
+}
+
+/*
+ * Ask the log for a failure that nobody has mended; see run.h.
+ */
+bool
+wh_run_failed(const char *template_name, const char *tenant, DateADT from,
+			  DateADT to)
+{
+	WhArg		args[4];
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text(tenant);
+	args[2] = wh_date(from);
+	args[3] = wh_date(to);
+
+	return is_any("SELECT FROM _wh.extract_runs AS f"
+				  " WHERE f.template_name OPERATOR(pg_catalog.=) $1"
+				  " AND f.tenant_name OPERATOR(pg_catalog.=) $2"
+				  " AND f.period_start OPERATOR(pg_catalog.>=) $3"
+				  " AND f.period_start OPERATOR(pg_catalog.<=) $4"
+				  " AND f.status IN ('failed', 'lost')"
+				  " AND f.kind IN ('refresh', 'replay')"
+				  " AND NOT EXISTS (SELECT FROM _wh.extract_runs AS later"
+				  "   WHERE later.template_name OPERATOR(pg_catalog.=) $1"
+				  "   AND later.tenant_name OPERATOR(pg_catalog.=) $2"
+				  "   AND later.period_start OPERATOR(pg_catalog.=) f.period_start"
+				  "   AND later.run_id OPERATOR(pg_catalog.>) f.run_id"
+				  "   AND later.kind OPERATOR(pg_catalog.<>) 'rollup'"
+				  "   AND later.status OPERATOR(pg_catalog.=) 'loaded')"
+				  " LIMIT 1", args, lengthof(args));
+}
+
+/*
+ * Ask the log whether an input was loaded later; see run.h.
+ */
+bool
+wh_run_overtaken(int64 run_id, List *inputs, const char *tenant,
+				 const WhPeriod *period)
+{
+	WhPeriod	whole = wh_period_whole();
+	WhArg		args[5];
+
+	args[0] = wh_int8(run_id);
+	args[1] = wh_text_array(inputs);
+	args[2] = wh_text(tenant);
+	args[3] = wh_date(period->start);
+	args[4] = wh_date(whole.start);
+
+	return is_any("SELECT FROM _wh.extract_runs AS made, _wh.extract_runs AS r"
+				  " WHERE made.run_id OPERATOR(pg_catalog.=) $1"
+				  " AND r.template_name OPERATOR(pg_catalog.=) ANY ($2)"
+				  " AND r.tenant_name OPERATOR(pg_catalog.=) $3"
+				  " AND r.run_finished_at OPERATOR(pg_catalog.>) made.run_started_at"
+				  " AND ($4 OPERATOR(pg_catalog.=) $5 OR r.period_start IN ($4, $5))"
+				  " AND " CHANGED_ROWS
+				  " LIMIT 1", args, lengthof(args));
+}
+
+/*
+ * List days that an input has overtaken; see run.h.
+ */
+List *
+wh_run_days_overtaken(const char *template_name, List *inputs,
+					  const char *tenant)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	List	   *days = NIL;
+	WhArg		args[3];
+	uint64		rows;
+
+	args[0] = wh_text(template_name);
+	args[1] = wh_text_array(inputs);
+	args[2] = wh_text(tenant);
+
 	SPI_connect();
-	found = wh_spi(SPI_OK_SELECT,
-				   "SELECT FROM _wh.extract_runs"
-				   " WHERE template_name OPERATOR(pg_catalog.=) $1"
-				   " AND tenant_name OPERATOR(pg_catalog.=) $2"
-				   " AND period_start OPERATOR(pg_catalog.=) $3"
-				   " AND run_started_at OPERATOR(pg_catalog.>=) $4"
-				   " AND kind OPERATOR(pg_catalog.<>) 'rollup'"
-				   " AND (status OPERATOR(pg_catalog.=) 'loaded'"
-				   "   OR kind OPERATOR(pg_catalog.=) 'reconcile'"
-				   "   AND error_category OPERATOR(pg_catalog.=) 'data')"
-				   " LIMIT 1", args, lengthof(args)) > 0;
+	rows = wh_spi(SPI_OK_SELECT,
+				  "SELECT DISTINCT r.period_start FROM _wh.extract_runs AS r"
+				  " WHERE r.template_name OPERATOR(pg_catalog.=) ANY ($2)"
+				  " AND r.tenant_name OPERATOR(pg_catalog.=) $3"
+				  " AND r.run_finished_at OPERATOR(pg_catalog.>)"
+				  "   (pg_catalog.now() OPERATOR(pg_catalog.-) interval '31 days')"
+				  " AND pg_catalog.isfinite(r.period_start)"
+				  " AND " CHANGED_ROWS
+				  " AND NOT EXISTS (SELECT FROM _wh.extract_runs AS made"
+				  "   WHERE made.template_name OPERATOR(pg_catalog.=) $1"
+				  "   AND made.tenant_name OPERATOR(pg_catalog.=) $3"
+				  "   AND made.period_start OPERATOR(pg_catalog.=) r.period_start"
+				  "   AND made.status OPERATOR(pg_catalog.=) 'loaded'"
+				  "   AND made.kind OPERATOR(pg_catalog.<>) 'rollup'"
+				  "   AND made.run_started_at OPERATOR(pg_catalog.>=) r.run_finished_at)"
+				  " ORDER BY r.period_start", args, lengthof(args));
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	for (uint64 row = 0; row < rows; row++)
+		days = lappend_int(days, wh_col_date(row, 1));
+	SPI_finish();
+
+	return days;
+}
+
+static bool
+is_any(const char *sql, const WhArg *args, int nargs)
+{
+	bool		found;
+
+	SPI_connect();
+	found = wh_spi(SPI_OK_SELECT, sql, args, nargs) > 0;
 	SPI_finish();
 
 	return found;

@@ -25,6 +25,8 @@ typedef struct WhRun
 	/* What the work reports. */
 	const char *status;			/* loaded, failed, skipped */
 	const char *reason;			/* why skipped; NULL else */
+	const char *input;			/* the template whose failure is the reason;
+								 * NULL else */
 	const char *method;			/* first_fill, refill, ... or NULL */
 	const char *choice;			/* why that method; NULL: not told */
 	List	   *drift;			/* of char *, columns adapted to */
@@ -82,6 +84,27 @@ extern void wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), v
  */
 extern bool wh_run_rechecked(const char *template_name, const char *tenant,
 							 DateADT day, TimestampTz since);
+
+/*
+ * Has a refresh of a day of that range failed, or was it lost, and no later one
+ * of the day has loaded it?
+ */
+extern bool wh_run_failed(const char *template_name, const char *tenant,
+						  DateADT from, DateADT to);
+
+/*
+ * Has a run of one of these templates changed rows that the period is made of,
+ * since that run began?  A period that is the whole is made of all.
+ */
+extern bool wh_run_overtaken(int64 run_id, List *inputs, const char *tenant,
+							 const WhPeriod *period);
+
+/*
+ * List the days (DateADT) of a template that another run of one of its inputs
+ * has changed rows of in the last month, after the day was loaded.
+ */
+extern List *wh_run_days_overtaken(const char *template_name, List *inputs,
+								   const char *tenant);
 
 /*
  * Delete rows of runs that began before then, of the next few thousand after

@@ -30,6 +30,7 @@
 #include "kept.h"
 #include "lock.h"
 #include "names.h"
+#include "plain.h"
 #include "published.h"
 #include "settings.h"
 #include "spi.h"
@@ -106,7 +107,11 @@ wh_synctable_open(WhSyncTable *table, const WhTemplate *tmpl,
 	{
 		const WhPublished *view = wh_published_find(tmpl->name, WH_PUBLIC_VIEW);
 
-		wh_kept_check_dependents(table->relid, view ? wh_published_relid(view) : InvalidOid,
+		List	   *ours = wh_plain_derived(tmpl->name, tenant->name);
+
+		if (view != NULL)
+			ours = lappend_oid(ours, wh_published_relid(view));
+		wh_kept_check_dependents(table->relid, ours,
 								 psprintf("materialized view \"%s.%s\"", table->schema, table->name));
 		table->former = table->relid;
 		table->relid = InvalidOid;

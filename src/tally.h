@@ -35,6 +35,12 @@ extern void wh_tally_stored(const char *relation, TupleDesc stored,
 							const char *condition, TupleDesc declared,
 							WhTally *tally);
 
+/*
+ * Tally what a query here returns under the active snapshot; its columns are
+ * the declared ones.
+ */
+extern void wh_tally_query(const char *query, TupleDesc declared, WhTally *tally);
+
 extern bool wh_tally_equal(const WhTally *a, const WhTally *b);
 
 #endif							/* WH_TALLY_H */

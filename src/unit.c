@@ -14,15 +14,19 @@
 #include "utils/timestamp.h"
 
 #include "compare.h"
+#include "depend.h"
 #include "due.h"
 #include "matview.h"
 #include "rolledday.h"
 #include "rollup.h"
 #include "slice.h"
 #include "sync.h"
+#include "unionview.h"
 #include "unit.h"
 
-static const char *reason_to_skip(const WhUnit *unit);
+static void show_inputs(WhRun *run, const WhUnit *unit);
+static void show_inputs_of(WhRun *run, void *arg);
+static const char *reason_to_skip(const WhUnit *unit, WhRun *run);
 static void recheck_unit(WhRun *run, void *arg);
 static void load_unit(WhRun *run, void *arg);
 static void load_incremental(WhRun *run, const WhUnit *unit);
@@ -37,7 +41,7 @@ static void roll_up_unit(WhRun *run, void *arg);
  */
 WhUnit *
 wh_unit_make(const WhTemplate *tmpl, const WhTenant *tenant, WhPeriod period,
-		  bool begun)
+			 bool begun)
 {
 	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
 
@@ -60,13 +64,17 @@ wh_unit_run(const WhUnit *unit, WhRun *run)
 }
 
 /*
- * Tell the log that the unit begins.
+ * Tell the log that the unit begins.  Where the work is a transaction of its
+ * own, views that a derived query reads are brought up to date in this one,
+ * whose commit lets their readers in again.
  */
 void
 wh_unit_start(const WhUnit *unit, WhRun *run)
 {
 	wh_unit_name(unit, run);
 	wh_run_start(run, wh_unit_kind(unit));
+	if (wh_template_is_local(unit->tmpl) && !unit->rollup && unit->begun)
+		show_inputs(run, unit);
 }
 
 const char *
@@ -98,7 +106,8 @@ wh_unit_name(const WhUnit *unit, WhRun *run)
 void
 wh_unit_work(const WhUnit *unit, WhRun *run)
 {
-	run->reason = reason_to_skip(unit);
+	if (run->reason == NULL)
+		run->reason = reason_to_skip(unit, run);
 	if (run->reason != NULL)
 		run->status = "skipped";
 	else
@@ -145,6 +154,13 @@ wh_unit_kept_out(const WhUnit *unit)
 	return NULL;
 }
 
+void
+wh_unit_input_lost(const WhUnit *unit, WhRun *run, const char *input)
+{
+	run->input = pstrdup(input);
+	run->reason = wh_depend_failed(unit->tmpl, unit->tenant, input);
+}
+
 const char *
 wh_unit_tenant_gone(const char *tenant)
 {
@@ -152,13 +168,46 @@ wh_unit_tenant_gone(const char *tenant)
 }
 
 /*
+ * Have the tenant's views of the inputs show what this run has loaded; a run
+ * does that for people at its end.  Where it fails, the unit has its reason.
+ */
+static void
+show_inputs(WhRun *run, const WhUnit *unit)
+{
+	WhRun		showing = {0};
+
+	wh_run_contained(&showing, show_inputs_of, unconstify(WhUnit *, unit));
+	if (showing.error != NULL)
+		run->reason = psprintf("a view that template \"%s\" reads could not be brought up to date: %s",
+							   unit->tmpl->name, showing.error->message);
+}
+
+static void
+show_inputs_of(WhRun *run, void *arg)
+{
+	const WhUnit *unit = (const WhUnit *) arg;
+	ListCell   *lc;
+
+	run->status = "loaded";
+	foreach(lc, wh_depend_inputs(unit->tmpl))
+	{
+		const WhTemplate *input = (const WhTemplate *) lfirst(lc);
+
+		if (wh_template_is_daily(input) &&
+			wh_slices(input->name, unit->tenant->name) != NIL)
+			(void) wh_unionview_tenant(input, unit->tenant);
+	}
+}
+
+/*
  * Say why a unit is not run now, or NULL.  Takes the pair's object lock, which
  * stays until the end of the transaction.
  */
 static const char *
-reason_to_skip(const WhUnit *unit)
+reason_to_skip(const WhUnit *unit, WhRun *run)
 {
 	const WhSlice *slice;
+	const char *reason;
 
 	if (!unit->begun)
 		return wh_unit_kept_out(unit);
@@ -175,7 +224,11 @@ reason_to_skip(const WhUnit *unit)
 			psprintf("template \"%s\" is already rolled up in \"%s.%s\"", unit->tmpl->name,
 					 slice->relation_schema, slice->relation_name) : NULL;
 
-	return wh_unit_kept_out(unit);
+	reason = wh_unit_kept_out(unit);
+	if (reason != NULL || !wh_template_is_local(unit->tmpl))
+		return reason;
+
+	return wh_depend_hindrance(unit->tmpl, unit->tenant, &unit->period, &run->input);
 }
 
 /*
@@ -254,6 +307,7 @@ load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 	slice.method = unconstify(char *, wh_method_name(loaded->method));
 	slice.template_version = unit->tmpl->version;
 	slice.content_hash = result->content_hash;
+	slice.query_hash = result->query_hash;
 	note_load(run, unit, &slice);
 }
 

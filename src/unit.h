@@ -55,6 +55,9 @@ extern const char *wh_unit_kept_out(const WhUnit *unit);
 /* The reason to skip a unit whose tenant is no longer there by that name. */
 extern const char *wh_unit_tenant_gone(const char *tenant);
 
+/* Let it be skipped because an input was lost that this run had begun. */
+extern void wh_unit_input_lost(const WhUnit *unit, WhRun *run, const char *input);
+
 /* What the log calls such a unit. */
 extern const char *wh_unit_kind(const WhUnit *unit);
 
