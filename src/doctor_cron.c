@@ -226,7 +226,7 @@ check_times(WhDoctor *doctor)
 
 	wh_become_owner(&caller);
 	wh_findings(doctor, WH_FINDING_WARN,
-				"SELECT format('job \"%s\" of pg_cron should have begun at %s UTC and has not: the server was down, or pg_cron had no slot for it (cron.max_running_jobs)',"
+				"SELECT format('job \"%s\" of pg_cron should have begun at %s UTC and has not: the server was down, or pg_cron had no free slot for it',"
 				" j.jobname, to_char(j.expected_by AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')),"
 				" NULL"
 				" FROM _wh.job_states() AS j WHERE j.overdue AND j.active ORDER BY j.jobname",

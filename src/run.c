@@ -141,18 +141,18 @@ tell(const WhRun *run, bool mended)
 {
 	const ErrorData *error = run->error;
 	WhNews		news[] = {
-		{"run_id", .number = run->run_id},
-		{"template", run->template_name},
-		{"tenant", run->tenant_name},
-		{"table", run->table_name},
-		{"period_start", run->period && run->period->kind != WH_WHOLE ?
+		{"run_id",.number = run->run_id},
+		{"template",.value = run->template_name},
+		{"tenant",.value = run->tenant_name},
+		{"table",.value = run->table_name},
+		{"period_start",.value = run->period && run->period->kind != WH_WHOLE ?
 		wh_date_text(run->period->start) : NULL},
-		{"status", run->status},
-		{"sqlstate", error ? unpack_sql_state(error->sqlerrcode) : NULL},
-		{"category", error ? wh_error_category(error->sqlerrcode, run->remote_error) : NULL},
-		{"message", error ? error->message : NULL},
-		{"hint", error ? error->hint : NULL},
-		{"changes", .list = run->drift}};
+		{"status",.value = run->status},
+		{"sqlstate",.value = error ? unpack_sql_state(error->sqlerrcode) : NULL},
+		{"category",.value = error ? wh_error_category(error->sqlerrcode, run->remote_error) : NULL},
+		{"message",.value = error ? error->message : NULL},
+		{"hint",.value = error ? error->hint : NULL},
+	{"changes",.list = run->drift}};
 
 	if (error != NULL)
 		wh_notify("failed", news, lengthof(news));
