@@ -53,7 +53,7 @@ like(findings(), qr/^cron_login\|error\|role "whadmin" cannot log in at "localho
 	'and it cannot log in');
 heal('a fresh pg_cron', 3);
 is(run_sql('SHOW cron.host'), $socket, 'pg_cron uses the socket');
-run_sql("SET ROLE whadmin; SELECT * FROM _wh.setup_cron('foodlogstats', 'tenant_a', '0 0 1 1 *', time_zone => 'Etc/GMT-1')");
+run_sql("SET ROLE whadmin; SELECT * FROM _wh.setup_cron('foodlogstats', 'tenant_a', '0 12 1 1 *', time_zone => 'Etc/GMT-1')");
 run_sql(q{SET ROLE whadmin; SELECT _wh.add_template('larger', 'SELECT id, logged_time FROM foodlogs', 'id bigint, logged_time timestamptz',
     'CREATE UNIQUE INDEX {view_name}_id ON {schema}.{view_name} (id)', materialization => 'snapshot', key_columns => '{id}', watermark_column => 'logged_time', tenants => '{tenant_a}');
 SELECT status FROM _wh.wh_refresh('larger')});
@@ -80,7 +80,7 @@ run_sql($_) for (
 	'REFRESH MATERIALIZED VIEW tenant_a.foodlogstats_2024_01_03 WITH NO DATA',
 	'DROP MATERIALIZED VIEW tenant_a.foodlogstats_2024_01_04',
 	'ALTER MATERIALIZED VIEW tenant_a.foodlogstats_2024_01_02 OWNER TO CURRENT_USER',
-	q{UPDATE _wh.jobs SET schedule = '0 12 * * *' WHERE tenant_name = 'tenant_a'},
+	q{UPDATE _wh.jobs SET schedule = '0 12 1 1 *' WHERE tenant_name = 'tenant_a'},
 	q{INSERT INTO _wh.extract_runs (template_name, tenant_name, table_name, period_start, backend_pid) VALUES ('foodlogstats', 'tenant_a', 'tenant_a.foodlogstats', '2024-01-01', 0)},
 	q{UPDATE _wh.extract_runs SET run_started_at = '2024-01-01' WHERE period_start = '2024-01-07'},
 	qq{SELECT _wh.add_tenant('tenant_b', 'localhost', 'app_b', 'wh_open', $port, sslmode => 'require', auth_method => 'trusted')},
@@ -97,7 +97,7 @@ $tenant->safe_psql('app_a', q{INSERT INTO foodlogs SELECT * FROM aside ON CONFLI
 run_sql("SELECT _wh.wh_refresh('foodlogstats', 'tenant_a', '2024-01-06', '2024-01-06', method => 'delta')");
 $tenant->safe_psql('app_a', 'ALTER TABLE foodlogs RENAME store TO shop');
 run_sql(q{ALTER TABLE _wh.mv_templates DISABLE TRIGGER USER;
-	UPDATE _wh.mv_templates SET query_template = 'SELECT * FROM foodlogs WHERE logged_time >= {DAY_START} AND logged_time < {DAY_END}';
+	UPDATE _wh.mv_templates SET query_template = 'SELECT * FROM foodlogs WHERE logged_time >= {DAY_START} AND logged_time < {DAY_END}' WHERE template_name = 'foodlogstats';
 	ALTER TABLE _wh.mv_templates ENABLE TRIGGER USER});
 $node->restart;
 
