@@ -14,7 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "depend.h"
-#include "run.h"
+#include "inputlog.h"
 #include "slice.h"
 #include "watermark.h"
 
@@ -231,7 +231,7 @@ wh_depend_changed(const WhTemplate *tmpl, const WhTenant *tenant,
 				  const WhPeriod *period, int64 run_id)
 {
 	return tmpl->depends_on != NIL &&
-		wh_run_overtaken(run_id, wh_depend_chain(tmpl), tenant->name, period);
+		wh_inputlog_changed(run_id, wh_depend_chain(tmpl), tenant->name, period);
 }
 
 /*
@@ -365,13 +365,13 @@ has_failed(const WhTemplate *input, const WhTenant *tenant,
 	DateADT		today;
 
 	if (!wh_template_is_daily(input))
-		return wh_run_failed(input->name, tenant->name, whole.start, whole.start);
+		return wh_inputlog_failed(input->name, tenant->name, whole.start, whole.start);
 	if (period->kind != WH_WHOLE)
-		return wh_run_failed(input->name, tenant->name, period->start, period->end - 1);
+		return wh_inputlog_failed(input->name, tenant->name, period->start, period->end - 1);
 
 	today = wh_date_at(GetCurrentTimestamp(), tenant->time_zone);
 
-	return wh_run_failed(input->name, tenant->name, today - input->lookback_days, today);
+	return wh_inputlog_failed(input->name, tenant->name, today - input->lookback_days, today);
 }
 
 /*

@@ -11,6 +11,7 @@
 
 #include "depend.h"
 #include "due.h"
+#include "inputlog.h"
 #include "run.h"
 #include "slice.h"
 
@@ -57,7 +58,7 @@ wh_due_overtaken(const WhTemplate *tmpl, const WhTenant *tenant)
 	if (tmpl->depends_on == NIL)
 		return NIL;
 
-	foreach(lc, wh_run_days_overtaken(tmpl->name, wh_depend_chain(tmpl), tenant->name))
+	foreach(lc, wh_inputlog_days(tmpl->name, wh_depend_chain(tmpl), tenant->name))
 	{
 		DateADT		day = lfirst_int(lc);
 		const WhSlice *slice = wh_slice_covering(tmpl->name, tenant->name, day);

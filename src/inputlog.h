@@ -1,0 +1,32 @@
+/*
+ * inputlog.h
+ *		What the log, _wh.extract_runs, says of the inputs of derived templates.
+ */
+#ifndef WH_INPUTLOG_H
+#define WH_INPUTLOG_H
+
+#include "nodes/pg_list.h"
+#include "period.h"
+
+/*
+ * Has a refresh of a day of that range failed, or was it lost, and no later one
+ * of the day has loaded it?
+ */
+extern bool wh_inputlog_failed(const char *template_name, const char *tenant,
+							   DateADT from, DateADT to);
+
+/*
+ * Has a run of one of these templates changed rows that the period is made of,
+ * since that run began?  A period that is the whole is made of all.
+ */
+extern bool wh_inputlog_changed(int64 run_id, List *inputs, const char *tenant,
+								const WhPeriod *period);
+
+/*
+ * List the days (DateADT) of a template that another run of one of its inputs
+ * has changed rows of in the last month, after the day was loaded.
+ */
+extern List *wh_inputlog_days(const char *template_name, List *inputs,
+							  const char *tenant);
+
+#endif							/* WH_INPUTLOG_H */
