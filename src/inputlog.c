@@ -18,6 +18,12 @@
 	"   OR r.rows_updated OPERATOR(pg_catalog.>) 0" \
 	"   OR r.rows_deleted OPERATOR(pg_catalog.>) 0)"
 
+/* Of a derived run "made": up to when it has seen the runs of that input. */
+#define SEEN \
+	"COALESCE((made.context OPERATOR(pg_catalog.->) 'inputs'" \
+	" OPERATOR(pg_catalog.->>) r.template_name)::pg_catalog.timestamptz," \
+	" made.run_started_at)"
+
 static bool is_any(const char *sql, const WhArg *args, int nargs);
 
 /*
@@ -52,6 +58,25 @@ wh_inputlog_failed(const char *template_name, const char *tenant, DateADT from,
 }
 
 /*
+ * Note which runs of inputs can be seen; see inputlog.h.
+ */
+char *
+wh_inputlog_seen(List *inputs, const char *tenant)
+{
+	WhArg		args[] = {wh_text_array(inputs), wh_text(tenant)};
+
+	return (char *) linitial(wh_spi_strings("SELECT pg_catalog.jsonb_object_agg(i.name, ("
+											" SELECT r.run_finished_at FROM _wh.extract_runs AS r"
+											" WHERE r.template_name OPERATOR(pg_catalog.=) i.name"
+											" AND r.tenant_name OPERATOR(pg_catalog.=) $2"
+											" AND r.status OPERATOR(pg_catalog.=) 'loaded'"
+											" AND r.kind OPERATOR(pg_catalog.<>) 'rollup'"
+											" ORDER BY r.run_finished_at DESC LIMIT 1))::pg_catalog.text"
+											" FROM pg_catalog.unnest($1) AS i (name)",
+											args, lengthof(args)));
+}
+
+/*
  * Ask the log whether an input was loaded later; see inputlog.h.
  */
 bool
@@ -71,7 +96,7 @@ wh_inputlog_changed(int64 run_id, List *inputs, const char *tenant,
 				  " WHERE made.run_id OPERATOR(pg_catalog.=) $1"
 				  " AND r.template_name OPERATOR(pg_catalog.=) ANY ($2)"
 				  " AND r.tenant_name OPERATOR(pg_catalog.=) $3"
-				  " AND r.run_finished_at OPERATOR(pg_catalog.>) made.run_started_at"
+				  " AND r.run_finished_at OPERATOR(pg_catalog.>) " SEEN
 				  " AND ($4 OPERATOR(pg_catalog.=) $5 OR r.period_start IN ($4, $5))"
 				  " AND " CHANGED_ROWS
 				  " LIMIT 1", args, lengthof(args));
@@ -108,7 +133,7 @@ wh_inputlog_days(const char *template_name, List *inputs,
 				  "   AND made.period_start OPERATOR(pg_catalog.=) r.period_start"
 				  "   AND made.status OPERATOR(pg_catalog.=) 'loaded'"
 				  "   AND made.kind OPERATOR(pg_catalog.<>) 'rollup'"
-				  "   AND made.run_started_at OPERATOR(pg_catalog.>=) r.run_finished_at)"
+				  "   AND " SEEN " OPERATOR(pg_catalog.>=) r.run_finished_at)"
 				  " ORDER BY r.period_start", args, lengthof(args));
 
 	/* Copy out while the SPI result is still there. */

@@ -31,6 +31,7 @@
 #include "compat.h"
 #include "depend.h"
 #include "flat.h"
+#include "inputlog.h"
 #include "kept.h"
 #include "local.h"
 #include "parse.h"
@@ -116,8 +117,9 @@ wh_local_columns(const WhTemplate *tmpl, const WhTenant *tenant,
 }
 
 /*
- * Run the query; see local.h.  What its inputs are as of is read before the
- * snapshot is taken, so that the rows are at least as new.
+ * Run the query; see local.h.  What its inputs are as of, and which of their
+ * runs have been seen, is read before the snapshot is taken, so that the rows
+ * are at least as new.
  */
 void
 wh_local_rows(const WhTemplate *tmpl, const WhTenant *tenant,
@@ -142,6 +144,8 @@ wh_local_rows(const WhTemplate *tmpl, const WhTenant *tenant,
 										   ALLOCSET_DEFAULT_SIZES);
 
 	fetched->as_of = wh_depend_as_of(tmpl, tenant, period, GetCurrentTimestamp());
+	fetched->inputs = tmpl->depends_on == NIL ? NULL :
+		wh_inputlog_seen(wh_depend_chain(tmpl), tenant->name);
 	wh_spi_snapshot();
 	(void) wh_spi_stream(sql, take_row, &stream);
 	if (prove)

@@ -89,7 +89,7 @@ wh_run_finish(const WhRun *run)
 	bool		loaded = strcmp(run->status, "loaded") == 0;
 	const char *mends = run->template_name ? MENDS_UNIT : MENDS_OTHER;
 	bool		mended;
-	WhArg		args[22];
+	WhArg		args[23];
 	int			n = 0;
 
 	args[n++] = wh_int8(run->run_id);
@@ -115,6 +115,7 @@ wh_run_finish(const WhRun *run)
 	args[n++] = wh_text(loaded ? run->choice : NULL);
 	args[n++] = wh_text_array(loaded ? run->drift : NIL);
 	args[n++] = wh_text(run->input);
+	args[n++] = wh_text(loaded ? run->inputs : NULL);
 
 	mended = wh_ledger(psprintf("UPDATE _wh.extract_runs AS r SET status = $2,"
 								" run_finished_at = $3, rows_extracted = $4,"
@@ -126,7 +127,7 @@ wh_run_finish(const WhRun *run)
 								" error_hint = $19, context = NULLIF("
 								"   pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
 								"     'reason', $20, 'drift', pg_catalog.to_jsonb($21),"
-								"     'input', $22)), '{}')"
+								"     'input', $22, 'inputs', $23::pg_catalog.jsonb)), '{}')"
 								" WHERE run_id OPERATOR(pg_catalog.=) $1"
 								" RETURNING CASE WHEN $2 = 'loaded' AND %s THEN 1::bigint"
 								" ELSE 0 END", mends),

@@ -30,6 +30,7 @@ typedef struct WhRun
 	const char *method;			/* first_fill, refill, ... or NULL */
 	const char *choice;			/* why that method; NULL: not told */
 	List	   *drift;			/* of char *, columns adapted to */
+	const char *inputs;			/* derived: see wh_inputlog_seen(); or NULL */
 	int64		rows_extracted;
 	int64		rows_inserted;
 	int64		rows_updated;

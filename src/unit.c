@@ -276,6 +276,8 @@ load_unit(WhRun *run, void *arg)
 	run->method = wh_method_name(loaded->method);
 	run->choice = loaded->reason;
 	run->drift = kept_lines(loaded->fetched.drift, run->context);
+	if (loaded->fetched.inputs != NULL)
+		run->inputs = MemoryContextStrdup(run->context, loaded->fetched.inputs);
 	run->rows_extracted = loaded->fetched.rows;
 	run->rows_inserted = loaded->counts.inserted;
 	run->rows_updated = loaded->counts.updated;

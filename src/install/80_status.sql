@@ -53,7 +53,9 @@ CREATE FUNCTION _wh.stale_because(template text, tenant text, period date, made_
               AND (r.rows_inserted OPERATOR(pg_catalog.>) 0 OR r.rows_updated OPERATOR(pg_catalog.>) 0
                    OR r.rows_deleted OPERATOR(pg_catalog.>) 0)
               AND r.run_finished_at OPERATOR(pg_catalog.>)
-                  (SELECT made.run_started_at FROM _wh.extract_runs AS made
+                  (SELECT COALESCE(((made.context OPERATOR(pg_catalog.->) 'inputs')
+                                    OPERATOR(pg_catalog.->>) i.input_name)::timestamptz, made.run_started_at)
+                   FROM _wh.extract_runs AS made
                    WHERE made.run_id OPERATOR(pg_catalog.=) stale_because.made_by)) AS b
         ORDER BY b.run_id USING OPERATOR(pg_catalog.>)
         LIMIT 1;

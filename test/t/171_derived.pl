@@ -167,6 +167,7 @@ BEGIN
         IF n <> 10 THEN RAISE EXCEPTION 'found % rows', n; END IF;
         times := times + 1;
         COMMIT;
+        PERFORM pg_sleep(0.005);
         EXECUTE 'SELECT 1 FROM pg_catalog.pg_class WHERE relname = ''stop_reading''' INTO n;
         EXIT WHEN n IS NOT NULL;
     END LOOP;
