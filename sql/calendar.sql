@@ -104,7 +104,6 @@ SELECT * FROM differing('cal');
 SELECT count(*) FROM cal.cal WHERE id = 60;
 DROP TRIGGER never ON cal.cal;
 SELECT * FROM differing('cal');
-DO $$ BEGIN EXECUTE format('ALTER ROLE whadmin IN DATABASE %I SET search_path = "$user", public, _wh', current_database()); END $$;
 
 -- A source that purges erases nothing, unless that is meant.
 \c wh_cal_source
@@ -117,6 +116,8 @@ SELECT error_detail, error_hint FROM _wh.extract_runs WHERE template_name = 'cal
 SELECT count(*) FROM cal.cal WHERE updated_at < '2024-01-02 00:00+00';
 SELECT * FROM differing('cal', accept => true);
 SELECT count(*), bool_and(equal) FROM _wh.reconcile('cal', 'cal');
+
+DO $$ BEGIN EXECUTE format('ALTER ROLE whadmin IN DATABASE %I SET search_path = "$user", public, _wh', current_database()); END $$;
 
 -- Keys of several columns, with all that a literal must stand; a wall clock
 -- on the night that it is set forward.

@@ -20,7 +20,7 @@ SELECT _wh.add_template('alarms', 'SELECT id, note, created_at FROM alarms', 'id
 SELECT _wh.add_template('alarms_now', 'SELECT id, note FROM alarms', 'id bigint, note text', materialization => 'snapshot', tenants => '{ver}');
 SELECT _wh.add_template('alarms_daily', 'SELECT id, created_at FROM alarms WHERE created_at >= {DAY_START} AND created_at < {DAY_END}',
     'id bigint, created_at timestamptz', time_column => 'created_at', tenants => '{ver}');
-CREATE FUNCTION gates(template text) RETURNS TABLE (phase text, gate text, ok boolean, detail text) LANGUAGE sql AS $$
+CREATE FUNCTION gates(template text) RETURNS TABLE (phase text, gate text, ok boolean, detail text) LANGUAGE sql SET intervalstyle = 'postgres' AS $$
 SELECT phase, gate, ok, regexp_replace(regexp_replace(regexp_replace(detail, 'tls: not encrypted[^\n]*\n?', ''), '\d\d\d\d-\d\d-\d\d [0-9:.]+(\+00| UTC)', '(time)', 'g'), '(run|ago|loaded) [0-9:]+( ago)?', '\1 ...', 'g')
 FROM _wh.verify_gates(template, 'ver') $$;
 

@@ -58,13 +58,12 @@ WhGone *
 wh_gone_suspects(Relation rel, const WhTemplate *tmpl, const WhRange *range,
 				 Tuplestorestate *rows, int64 nrows)
 {
-	MemoryContext context = CurrentMemoryContext;
 	WhGone	   *gone = (WhGone *) palloc0(sizeof(WhGone));
 	char	   *in_range = wh_range_condition(range, psprintf("t.%s",
 															  quote_identifier(tmpl->watermark_column)));
 	const char *from;
 
-	gone->context = context;
+	gone->context = CurrentMemoryContext;
 	gone->tmpl = tmpl;
 	gone->relation = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 												RelationGetRelationName(rel));
@@ -83,7 +82,6 @@ wh_gone_suspects(Relation rel, const WhTemplate *tmpl, const WhRange *range,
 								wh_upsert_match(tmpl, "r", "t")),
 					   take_suspect, gone);
 	SPI_finish();
-	MemoryContextSwitchTo(context);
 
 	return gone;
 }

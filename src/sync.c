@@ -326,7 +326,7 @@ load_again(Sync *sync)
 		drop_gone(sync);
 	if (sync->nrows > 0)
 		write_as_owner(sync, upsert);
-	if (sync->furnished && sync->rules->settle)
+	if (sync->furnished && sync->rules->settle && (sync->nrows > 0 || sync->mends))
 		write_as_owner(sync, settle);
 	tuplestore_end(sync->rows);
 

@@ -399,8 +399,10 @@ check_freshness(Gates *gates)
 	SPI_connect();
 	if (wh_spi(SPI_OK_SELECT,
 			   "SELECT state OPERATOR(pg_catalog.=) 'ok',"
-			   " pg_catalog.format('%s: loaded %s ago, freshness_target %s', state,"
-			   " COALESCE(pg_catalog.date_trunc('second', lag)::pg_catalog.text, 'never'), freshness_target)"
+			   " pg_catalog.format('%s: %s, freshness_target %s', state,"
+			   " CASE WHEN lag IS NULL THEN 'not loaded yet'"
+			   " ELSE pg_catalog.format('loaded %s ago', pg_catalog.date_trunc('second', lag)) END,"
+			   " freshness_target)"
 			   " FROM _wh.v_table_freshness"
 			   WH_WHERE_PAIR,
 			   args, lengthof(args)) != 1)

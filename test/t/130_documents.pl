@@ -67,7 +67,8 @@ like($out, qr/^main_submissions\|0\.0+\|127$/m, 'performance analysis');
 run_file($source, 'bronze-extract-load/source.sql');
 $warehouse->safe_psql('postgres', 'CREATE ROLE grafana_ro LOGIN');
 run_file($warehouse, 'bronze-extract-load/setup.sql', '-v', 'host=' . $source->host, '-v', 'port=' . $source->port);
-$warehouse->safe_psql('postgres', q{SELECT * FROM _wh.wh_refresh(tenant => 'tracksolid', on_error => 'raise')});
+is($warehouse->safe_psql('postgres', q{SELECT string_agg(DISTINCT r.status, ' '), count(*)
+FROM unnest('{position_history,trips,alarms,devices,geofences}'::text[]) AS t, _wh.wh_refresh(t, 'tracksolid') AS r}), 'loaded|5', 'five tables are loaded');
 run_file($warehouse, 'bronze-extract-load/control.sql', '-U', 'whadmin');
 $out = run_file($warehouse, 'bronze-extract-load/as_written.sql', '-U', 'whadmin');
 like($out, qr/^40000$/m, 'row-count parity');
