@@ -101,6 +101,7 @@ REFRESH MATERIALIZED VIEW der_a.officers;
 SELECT * FROM der_a.officers ORDER BY 1;
 SELECT equal, action FROM _wh.reconcile('officers', 'der_a');
 SELECT * FROM _wh.drift('officers');
+SELECT phase, gate, ok FROM _wh.verify_gates('officers', 'der_a') WHERE phase <> 'steady_state' AND gate <> 'roles' ORDER BY 1, 2;
 
 -- An input that failed leaves what is made of it as it was, however far away.
 RESET ROLE;
