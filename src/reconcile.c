@@ -110,6 +110,13 @@ check_arguments(FunctionCallInfo fcinfo)
 static void
 check_template(const WhTemplate *tmpl)
 {
+	if (wh_template_is_live(tmpl))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("live template \"%s\" cannot be reconciled", tmpl->name),
+				 errdetail("It keeps no rows that could differ from the source's."),
+				 errhint("SELECT * FROM _wh.drift(%s); compares its columns.",
+						 quote_literal_cstr(tmpl->name))));
 	if (!wh_template_is_incremental(tmpl))
 		return;
 
