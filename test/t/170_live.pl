@@ -148,7 +148,8 @@ for my $n (1 .. 3)
 	sql("SELECT _wh.rotate_password('bridge_a', 'pw-$n')");
 	is(as_reader("SELECT name FROM tenant_a.customers_live WHERE id = 5"), 'changed', "a new session after rotation $n");
 }
-is(scalar(my @rows = $reader->query_safe('FETCH ALL FROM c; COMMIT;') =~ /^\d+$/mg), 19999, 'the open cursor gives every row');
+like($reader->query_safe('\\unset QUIET
+MOVE ALL FROM c; COMMIT;'), qr/MOVE 19999/, 'the open cursor gives every row');
 like($reader->query_safe('SELECT count(*) FROM tenant_a.customers_live;'), qr/^20000$/m, 'and its session goes on');
 $reader->quit;
 $source{a}->safe_psql('postgres', q{ALTER ROLE wh_src PASSWORD 'pw-elsewhere'});
@@ -174,7 +175,7 @@ for my $round (1 .. 2)
 	sql(q{SET ROLE whadmin; SELECT _wh.alter_template('customers_live', materialization => 'live')});
 	is(refresh('customers_live', 'tenant_a'), 'loaded|', 'live again');
 	is(as_reader('SELECT name FROM tenant_a.customers_live WHERE id = 5'), "round $round", 'as they are');
-	is(sql("SET ROLE wh_monitor; SELECT count(*) FROM pg_class WHERE oid = 'tenant_a.customers_live'::regclass AND has_table_privilege(oid, 'SELECT')"), '1', 'grants stay');
+	is(sql("SELECT has_table_privilege('wh_monitor', 'tenant_a.customers_live', 'SELECT')"), 't', 'grants stay');
 }
 ok($readers->pumpable, 'the readers are at it yet') or diag($wrong);
 $readers->signal('INT');
@@ -190,7 +191,7 @@ $copy->safe_psql('postgres', 'CREATE ROLE whadmin LOGIN; CREATE ROLE phood_ro LO
 $warehouse->command_ok([ 'pg_dump', '-f', "$dir/dump.sql", $warehouse->connstr('postgres') ], 'pg_dump');
 $copy->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/dump.sql", $copy->connstr('restored') ], 'restores');
 my $parts = q{SELECT c.oid::regclass, relkind, relowner::regrole, relacl, ftoptions FROM pg_class AS c LEFT JOIN pg_foreign_table ON ftrelid = c.oid
-	WHERE relnamespace::regnamespace::text LIKE 'tenant%' ORDER BY 1::text};
+	WHERE relnamespace::regnamespace::text LIKE 'tenant%' ORDER BY relnamespace::regnamespace::text, relname};
 is($copy->safe_psql('restored', $parts), $warehouse->safe_psql('postgres', $parts), 'views, foreign tables, grants');
 is($copy->safe_psql('restored', 'SET ROLE phood_ro; SELECT name FROM tenant_a.customers_live WHERE id = 5'), 'round 2',
 	'a query on a live view is PostgreSQL\'s own, and reads the source');
