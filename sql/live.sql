@@ -294,6 +294,7 @@ SELECT status, sqlstate, message FROM _wh.wh_refresh('officers_live', 'live_a', 
 SELECT status, sqlstate, message FROM _wh.wh_refresh('officers_live', 'live_a', prove => true);
 SELECT status, method FROM _wh.wh_refresh('officers_live', 'live_a', method => 'live');
 SELECT method, note FROM _wh.wh_plan('officers_live', 'live_a', method => 'delta');
+SELECT tenant_name, phase, gate, ok, regexp_replace(detail, 'run \d+', 'run N') AS detail FROM _wh.verify_gates('officers_live', 'live_a') WHERE gate NOT IN ('roles', 'connection');
 SELECT * FROM _wh.reconcile('officers_live', 'live_a');
 \echo :SQLSTATE
 SELECT _wh.create_combined_table_from_template_by_year('officers_live', 'live_a', 2023);
