@@ -160,7 +160,7 @@ sql("SET ROLE whadmin; COPY _wh.tenant_password_entry FROM STDIN;\ntenant_a\tpw-
 
 # ---- cached and back under readers, who notice nothing
 sql('GRANT SELECT ON tenant_a.customers_live TO wh_monitor');
-append_to_file("$dir/read.sql", "SELECT count(*) FROM public.customers_live WHERE schema_name = 'tenant_a' AND id BETWEEN 100 AND 199;\n");
+append_to_file("$dir/read.sql", "\\sleep 100 ms\nSELECT count(*) FROM public.customers_live WHERE schema_name = 'tenant_a' AND id BETWEEN 100 AND 199;\n");
 my ($told, $wrong) = ('', '');
 my $readers = IPC::Run::start([ 'pgbench', '-n', '-T', '600', '-c', '2', '-f', "$dir/read.sql", '-h', $warehouse->host, '-p', $warehouse->port, '-U', 'phood_ro', 'postgres' ],
 	'>', \$told, '2>', \$wrong);
