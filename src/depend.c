@@ -384,7 +384,7 @@ is_there(const WhTemplate *input, const WhTenant *tenant,
 	WhPeriod	whole = wh_period_whole();
 	const WhSlice *slice;
 
-	if (strcmp(input->materialization, "live") == 0)
+	if (wh_template_is_live(input))
 		return true;
 	if (wh_template_is_daily(input) && period->kind == WH_WHOLE)
 		return wh_slices(input->name, tenant->name) != NIL;
@@ -408,7 +408,7 @@ as_of_input(const WhTemplate *input, const WhTenant *tenant,
 	WhPeriod	whole = wh_period_whole();
 	const WhSlice *slice;
 
-	if (strcmp(input->materialization, "live") == 0 ||
+	if (wh_template_is_live(input) ||
 		(wh_template_is_daily(input) && period->kind == WH_WHOLE))
 		return now;
 	if (wh_template_is_incremental(input))

@@ -247,6 +247,13 @@ period_of_call(const WhTemplate *tmpl, bool whole, DateADT day)
 {
 	bool		daily = strcmp(tmpl->materialization, "daily") == 0;
 
+	/* Such a materialized view waits for the refresh that replaces it. */
+	if (wh_template_is_live(tmpl))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("template \"%s\" is live, and not fetched", tmpl->name),
+				 errhint("SELECT * FROM _wh.wh_refresh(%s); makes views of what it was before.",
+						 quote_literal_cstr(tmpl->name))));
 	if (daily == whole)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -332,7 +332,7 @@ rewrite(Work *work)
 	(void) wh_range_of(work->tmpl->columns, work->tmpl->time_column, work->day,
 					   &day, &range);
 	wh_kept_check_dependents(work->relid,
-							 view ? list_make1_oid(wh_published_relid(view)) : NIL, what(work));
+							 view ? wh_published_relid(view) : InvalidOid, what(work));
 	combine = wh_combine_begin(&combined);
 	wh_combine_part(combine, &table->period, &span);
 	wh_combine_relation(combine, work->relid, &range);

@@ -554,7 +554,7 @@ check_dependents(const WhRollup *rollup)
 	SPI_finish();
 
 	if (names != NIL)
-		wh_kept_check_dependents(linitial_oid(names), list_make1_oid(view),
+		wh_kept_check_dependents(linitial_oid(names), view,
 								 psprintf("relation \"%s.%s\"",
 										  rollup->schema,
 										  get_rel_name(linitial_oid(names))));

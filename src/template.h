@@ -85,6 +85,9 @@ extern bool wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant);
 extern bool wh_template_is_daily(const WhTemplate *tmpl);
 extern bool wh_template_is_incremental(const WhTemplate *tmpl);
 
+/* Is it never copied: a view over foreign tables? */
+extern bool wh_template_is_live(const WhTemplate *tmpl);
+
 /* Does its query run here, over the tenant's own relations? */
 extern bool wh_template_is_local(const WhTemplate *tmpl);
 

@@ -19,6 +19,7 @@
 #include "doctor.h"
 #include "fetch.h"
 #include "keyed.h"
+#include "live.h"
 #include "local.h"
 #include "matview.h"
 #include "parity.h"
@@ -254,13 +255,15 @@ check_source(WhRun *run, void *arg)
 	const WhTemplate *tmpl = gates->tmpl;
 	WhPeriod	period = wh_template_is_daily(tmpl) ?
 	wh_period_day(wh_date_at(GetCurrentTimestamp(), gates->tenant->time_zone)) : wh_period_whole();
+	const char *subject = psprintf("Tenant \"%s\", template \"%s\".", gates->tenant->name, tmpl->name);
 	char	   *query = wh_fetch_query(tmpl, gates->tenant, &period);
-	char	   *subject = psprintf("Tenant \"%s\", template \"%s\".",
-								   gates->tenant->name, tmpl->name);
 	WhLease    *lease = NULL;
 	WhRemoteColumns *remote;
 
-	if (wh_template_is_local(tmpl))
+	run->status = "loaded";
+	if (wh_template_is_live(tmpl))
+		remote = wh_live_describe(tmpl, gates->tenant);
+	else if (wh_template_is_local(tmpl))
 		remote = wh_describe_of(wh_local_columns(tmpl, gates->tenant, &period));
 	else
 	{
@@ -277,7 +280,6 @@ check_source(WhRun *run, void *arg)
 	}
 	if (lease != NULL)
 		wh_pool_give(lease);
-	run->status = "loaded";
 }
 
 /*
@@ -297,6 +299,12 @@ first_run(Gates *gates)
 			psprintf("nothing is loaded: SELECT * FROM _wh.wh_refresh(%s, %s);",
 					 quote_literal_cstr(gates->tmpl->name),
 					 quote_literal_cstr(gates->tenant->name)));
+		return;
+	}
+	if (wh_template_is_live(gates->tmpl))
+	{
+		put(gates, "loaded", GATE_OPEN,
+			psprintf("made by run " INT64_FORMAT "; no rows are kept", slice->run_id));
 		return;
 	}
 	put(gates, "loaded", GATE_OPEN,
@@ -397,7 +405,8 @@ steady_state(Gates *gates)
 	gates->phase = "steady_state";
 	check_freshness(gates);
 	check_failures(gates);
-	check_rate(gates);
+	if (!wh_template_is_live(gates->tmpl))
+		check_rate(gates);
 }
 
 static void

@@ -143,7 +143,7 @@ wh_view_drop(const WhPublished *row)
 
 		(void) wh_lock_relation(relid, name);
 		release_derived(row->template_name, row->tenant_name, relid);
-		wh_kept_check_dependents(relid, NIL, name);
+		wh_kept_check_dependents(relid, InvalidOid, name);
 		wh_ddl(psprintf("DROP VIEW %s RESTRICT",
 						quote_qualified_identifier(row->view_schema,
 												   row->view_name)));
@@ -266,7 +266,7 @@ recreate(const WhView *view, Oid relid, const WhKept *kept)
 	bool		let_go;
 
 	release_derived(view->tmpl->name, view->tenant, relid);
-	wh_kept_check_dependents(relid, list_make1_oid(public),
+	wh_kept_check_dependents(relid, public,
 							 wh_view_what(view->schema, view->tmpl->name));
 
 	let_go = wh_view_take_out_of_public(view->tmpl, view->tenant, relid);

@@ -321,7 +321,7 @@ definition(const WhTemplate *tmpl, TupleDesc columns)
 static void
 drop(const WhTemplate *tmpl)
 {
-	wh_kept_check_dependents(at_place(tmpl), NIL, what(tmpl));
+	wh_kept_check_dependents(at_place(tmpl), InvalidOid, what(tmpl));
 	wh_ddl(psprintf("DROP FOREIGN TABLE %s RESTRICT", qualified(tmpl)));
 }
 
