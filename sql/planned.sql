@@ -2,8 +2,6 @@
 \set VERBOSITY default
 SELECT * FROM _wh.verify_gates('x');
 \echo :SQLSTATE
-SELECT _wh.replay(1);
-\echo :SQLSTATE
 
 -- Every public object has a comment.
 SELECT p.oid::regprocedure FROM pg_proc p

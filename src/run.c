@@ -70,20 +70,23 @@ wh_run_start(WhRun *run, const char *kind)
 
 /*
  * Write the final state.  Counters are kept for loaded runs only: a failed one
- * changed nothing.
+ * changed nothing, though what it read may be archived.
  */
 void
 wh_run_finish(const WhRun *run)
 {
 	const ErrorData *error = run->error;
 	bool		loaded = strcmp(run->status, "loaded") == 0;
-	WhArg		args[21];
+	const WhArchived *archived = &run->archived;
+	bool		is_archived = archived->path != NULL;
+	WhArg		args[26];
 	int			n = 0;
 
 	args[n++] = wh_int8(run->run_id);
 	args[n++] = wh_text(run->status);
 	args[n++] = wh_timestamptz(GetCurrentTimestamp());
-	args[n++] = loaded ? wh_int8(run->rows_extracted) : wh_null(INT8OID);
+	args[n++] = loaded ? wh_int8(run->rows_extracted) :
+		is_archived ? wh_int8(archived->rows) : wh_null(INT8OID);
 	args[n++] = loaded ? wh_int8(run->rows_inserted + run->rows_updated +
 								 run->rows_unchanged) : wh_null(INT8OID);
 	args[n++] = loaded ? wh_int8(run->rows_inserted) : wh_null(INT8OID);
@@ -102,6 +105,11 @@ wh_run_finish(const WhRun *run)
 	args[n++] = wh_text(error ? error->hint : NULL);
 	args[n++] = wh_text(loaded ? run->choice : NULL);
 	args[n++] = wh_text_array(loaded ? run->drift : NIL);
+	args[n++] = wh_text(archived->path);
+	args[n++] = is_archived ? wh_int8(archived->bytes) : wh_null(INT8OID);
+	args[n++] = wh_text(archived->sha256);
+	args[n++] = wh_text(archived->problem);
+	args[n++] = run->replays != 0 ? wh_int8(run->replays) : wh_null(INT8OID);
 
 	(void) wh_ledger("UPDATE _wh.extract_runs SET status = $2,"
 					 " run_finished_at = $3, rows_extracted = $4,"
@@ -112,7 +120,9 @@ wh_run_finish(const WhRun *run)
 					 " error_message = $17, error_detail = $18,"
 					 " error_hint = $19, context = NULLIF("
 					 "   pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
-					 "     'reason', $20, 'drift', pg_catalog.to_jsonb($21))), '{}')"
+					 "     'reason', $20, 'drift', pg_catalog.to_jsonb($21),"
+					 "     'not_archived', $25, 'replays', $26)), '{}'),"
+					 " csv_path = $22, csv_bytes = $23, csv_sha256 = $24"
 					 " WHERE run_id OPERATOR(pg_catalog.=) $1",
 					 args, n);
 }
@@ -133,8 +143,8 @@ wh_run_read(WhRun *run)
 	if (wh_spi(SPI_OK_SELECT,
 			   "SELECT status, method, rows_extracted, rows_inserted,"
 			   " rows_updated, rows_deleted, rows_unchanged, bytes, fetch_ms,"
-			   " load_ms, lock_ms, sqlstate, error_message, error_detail,"
-			   " error_hint FROM _wh.extract_runs"
+			   " load_ms, lock_ms, context OPERATOR(pg_catalog.->>) 'not_archived',"
+			   " sqlstate, error_message, error_detail, error_hint FROM _wh.extract_runs"
 			   " WHERE run_id OPERATOR(pg_catalog.=) $1", &arg, 1) != 1)
 		elog(ERROR, "run " INT64_FORMAT " is not in the log", run->run_id);
 
@@ -151,6 +161,7 @@ wh_run_read(WhRun *run)
 	run->fetch_ms = wh_col_float8(0, col++, 0);
 	run->load_ms = wh_col_float8(0, col++, 0);
 	run->lock_ms = wh_col_float8(0, col++, 0);
+	run->archived.problem = wh_col_text(0, col++);
 	sqlstate = wh_col_text(0, col++);
 	message = wh_col_text(0, col++);
 	if (sqlstate != NULL)
@@ -339,7 +350,7 @@ wh_run_prune(int64 *after, TimestampTz successes_before,
 						  "   THEN r.run_started_at < $3"
 						  " WHEN r.status IN ('failed', 'lost')"
 						  "   THEN r.run_started_at < $4"
-						  " ELSE false END"
+						  " ELSE false END AND r.csv_path IS NULL"
 						  " AND (r.status = 'skipped' OR EXISTS ("
 						  "   SELECT FROM _wh.extract_runs AS later"
 						  "   WHERE later.template_name = r.template_name"
@@ -399,6 +410,23 @@ wh_run_warn(const WhRun *run)
 				 error->hint ? errhint("%s", error->hint) : 0));
 }
 
+void
+wh_run_warn_of_archive(const WhRun *run)
+{
+	bool		whole = run->period == NULL || run->period->kind == WH_WHOLE;
+
+	if (run->archived.problem == NULL)
+		return;
+
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("rows are loaded and not archived: %s", run->archived.problem),
+			 errdetail("Tenant \"%s\", template \"%s\"%s%s.", run->tenant_name,
+					   run->template_name, whole ? "" : ", day ",
+					   whole ? "" : wh_date_text(run->period->start)),
+			 errhint("SELECT * FROM _wh.wh_doctor() WHERE check_name = 'archive';")));
+}
+
 /*
  * Append what failed as a JSON object; see run.h.
  */
@@ -453,6 +481,7 @@ wh_run_unit(int64 run_id, char **template_name, char **tenant, DateADT *day)
 	"FROM _wh.extract_runs AS r" \
 	" WHERE r.run_started_at OPERATOR(pg_catalog.<)" \
 	" (pg_catalog.now() OPERATOR(pg_catalog.-) '90 days'::interval)" \
+	" AND r.csv_path IS NULL" \
 	" AND EXISTS (SELECT FROM _wh.extract_runs AS later" \
 	" WHERE later.template_name OPERATOR(pg_catalog.=) r.template_name" \
 	" AND later.tenant_name OPERATOR(pg_catalog.=) r.tenant_name" \

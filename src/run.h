@@ -13,6 +13,16 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+/* An extract as the archive has it. */
+typedef struct WhArchived
+{
+	char	   *path;			/* its key; NULL: it is in no archive */
+	int64		rows;
+	int64		bytes;			/* of the file */
+	char	   *sha256;
+	char	   *problem;		/* why it is in none, though it was to be */
+} WhArchived;
+
 typedef struct WhRun
 {
 	int64		run_id;
@@ -38,6 +48,8 @@ typedef struct WhRun
 	double		load_ms;
 	double		lock_ms;
 	TimestampTz as_of;			/* DT_NOBEGIN: unknown */
+	WhArchived	archived;		/* strings in "context" */
+	int64		replays;		/* the run whose extract was read; or 0 */
 	bool		remote_error;	/* the tenant's failure, not the user's word */
 	ErrorData  *error;			/* NULL unless failed; in the caller's context */
 	MemoryContext context;		/* outlives contained work, which may leave
@@ -86,7 +98,8 @@ extern bool wh_run_rechecked(const char *template_name, const char *tenant,
 /*
  * Delete rows of runs that began before then, of the next few thousand after
  * run "after", which moves on; DT_NOBEGIN keeps all.  The last success and the
- * last failure of each unit stay, and what is still open.  False when there
+ * last failure of each unit stay, what is still open, and what the archive has
+ * an extract of.  False when there
  * are no further rows.  Caller: owner, who commits in between.
  */
 extern bool wh_run_prune(int64 *after, TimestampTz successes_before,
@@ -151,6 +164,9 @@ extern bool wh_sync_fail(int64 run_id, const char *message, const char *category
 
 /* Raise what a run's error or reason says as a WARNING with the same text. */
 extern void wh_run_warn(const WhRun *run);
+
+/* Raise a WARNING where the rows of a run were to be archived, and are not. */
+extern void wh_run_warn_of_archive(const WhRun *run);
 
 /* Append {"sqlstate", "message", "detail", "hint"} of a run that failed. */
 extern void wh_run_error_json(StringInfo json, const WhRun *run);

@@ -19,8 +19,10 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "archive.h"
 #include "bound.h"
 #include "conn.h"
+#include "extract.h"
 #include "fill.h"
 #include "flat.h"
 #include "kept.h"
@@ -60,6 +62,7 @@ typedef struct Sync
 static bool has_base(const WhSyncTable *table);
 static void begin(Sync *sync);
 static void check_session(const Sync *sync);
+static void check_base(const Sync *sync);
 static void load(Sync *sync);
 static void load_new(Sync *sync);
 static void load_again(Sync *sync);
@@ -201,6 +204,29 @@ begin(Sync *sync)
 	sync->furnished = OidIsValid(sync->table.relid) &&
 		wh_synctable_is_furnished(&sync->table);
 	check_session(sync);
+	check_base(sync);
+}
+
+/*
+ * Throw 55000 where an extract would make a table that lacks what the others
+ * had brought: the next run would go on from the watermark.
+ */
+static void
+check_base(const Sync *sync)
+{
+	if (sync->rules->extract == NULL || OidIsValid(sync->table.relid) ||
+		!sync->window.afresh)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s.%s\" is gone, and one extract is not all of it",
+					sync->table.schema, sync->table.name),
+			 errdetail("Tenant \"%s\", template \"%s\".", sync->tenant->name,
+					   sync->tmpl->name),
+			 errhint("Read the source first: SELECT * FROM _wh.wh_refresh(%s, %s);",
+					 quote_literal_cstr(sync->tmpl->name),
+					 quote_literal_cstr(sync->tenant->name))));
 }
 
 /*
@@ -297,7 +323,9 @@ load_again(Sync *sync)
 	tuplestore_end(sync->rows);
 
 	sync->synced->method = WH_UPSERT;
-	if (sync->days->given)
+	if (sync->rules->extract != NULL)
+		sync->synced->reason = "an extract of the archive";
+	else if (sync->days->given)
 		sync->synced->reason = "days were asked for";
 	else if (sync->table.slice == NULL)
 		sync->synced->reason = "a table was there";
@@ -375,10 +403,22 @@ upsert_meanwhile(Sync *sync)
 static void
 fetch(Sync *sync, void (*row) (void *arg, Datum *values, bool *isnull))
 {
+	const WhLoadRules *rules = sync->rules;
 	WhFetchPart part = {set_window, prove, sync};
 	WhRowSink	sink = {.row = row,.arg = sync};
+	WhPeriod	whole = wh_period_whole();
+	int			level = wh_load_rows_begin(rules);
 
-	wh_fetch_part(sync->tmpl, sync->tenant, &part, &sink, &sync->synced->fetched);
+	if (rules->extract != NULL)
+		wh_extract_rows(rules->extract, sync->tmpl, sync->tenant, &whole, &sink,
+						&sync->synced->fetched);
+	else
+	{
+		wh_load_tee(rules, &sink);
+		wh_fetch_part(sync->tmpl, sync->tenant, &part, &sink, &sync->synced->fetched);
+	}
+	wh_archive_keep(rules->archive, &sync->synced->fetched);
+	wh_load_rows_end(level);
 }
 
 static void
@@ -449,7 +489,8 @@ finish(Sync *sync)
 			synced->counts.inserted;
 
 	/* Days that were read again make no whole of rows of an older version. */
-	synced->version = sync->window.afresh && sync->days->given && slice != NULL
+	synced->version = slice != NULL &&
+		((sync->window.afresh && sync->days->given) || sync->rules->extract != NULL)
 		? slice->template_version : sync->tmpl->version;
 	synced->schema = sync->table.schema;
 	synced->name = sync->table.name;
@@ -458,7 +499,9 @@ finish(Sync *sync)
 	if (synced->news)
 		synced->size_bytes = wh_relation_bytes(sync->table.relid);
 
-	wh_window_settle(&sync->window, synced->counts.inserted + synced->counts.updated);
+	/* How far the source has been read is as it was before an extract. */
+	if (sync->rules->extract == NULL)
+		wh_window_settle(&sync->window, synced->counts.inserted + synced->counts.updated);
 }
 
 /*
