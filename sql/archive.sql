@@ -152,9 +152,9 @@ SELECT replay(max(run_id)) FROM _wh.extract_runs WHERE template_name = 'words' A
 -- What cannot be loaded again.
 SELECT _wh.replay(0);
 SELECT max(run_id) AS empty_run FROM _wh.extract_runs WHERE template_name = 'goods' AND period_start = '2024-05-03' \gset
-\set VERBOSITY terse
-SELECT _wh.replay(:empty_run) IS NULL;
-\echo :SQLSTATE
+\set VERBOSITY sqlstate
+SELECT _wh.replay(:empty_run);
+SET client_min_messages = error;
 SELECT csv_path, format('%s/%s', :'archive', csv_path) AS file FROM _wh.extract_runs WHERE run_id = :first_run \gset
 SELECT format('mv "%s" "%s.aside"', :'file', :'file') AS aside, format('mv "%s.aside" "%s"', :'file', :'file') AS back,
     format('cp "%s" "%s.aside"; printf x >> "%s"', :'file', :'file', :'file') AS spoil \gset
@@ -174,6 +174,7 @@ RESET ROLE;
 SELECT status, rows FROM _wh.wh_refresh('events', 'shop/ü');
 SELECT regexp_replace(error_message, 'run \d+', 'run N') AS message, regexp_replace(regexp_replace(replace(error_detail, :'archive', 'ARCHIVE'), '[0-9a-f]{64}', 'SUM', 'g'), '\d{8}T\d{6}Z_\d{9}', 'TIME_RUN') AS detail, error_hint AS hint, error_category AS category
 FROM _wh.extract_runs WHERE kind = 'replay' AND status = 'failed' ORDER BY run_id;
+RESET client_min_messages;
 \set VERBOSITY default
 
 -- A path that leads elsewhere is none.

@@ -59,6 +59,7 @@ typedef struct Leftovers
 	bool		more_archived;	/* but not all of them at once */
 	bool		erase;			/* data and every trace */
 	int			left;			/* relations that a further call drops */
+	List	   *templates;		/* of char *, those for this tenant alone */
 } Leftovers;
 
 PG_FUNCTION_INFO_V1(wh_rename_tenant);
@@ -349,6 +350,13 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 	}
 
 	leftovers->erase = drop_data;
+	foreach(lc, drop_data ? wh_templates_all() : NIL)
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+
+		if (list_length(tmpl->tenants) == 1 && wh_template_applies(tmpl, tenant))
+			leftovers->templates = lappend(leftovers->templates, tmpl->name);
+	}
 	leftovers->runs = drop_data ? wh_runs_count(tenant->name) : 0;
 	leftovers->archived = drop_data ? wh_archive_count(tenant, ERASED_AT_ONCE) : 0;
 	leftovers->retired = wh_retired(NULL, tenant->name);
@@ -493,8 +501,9 @@ has_room(Leftovers *leftovers, const char *template_name)
 }
 
 /*
- * Leave nothing that names the tenant but the audit log, and a template that
- * is for this tenant alone: an empty list would mean all of them.
+ * Leave nothing that names the tenant but the audit log, and templates that
+ * are for this tenant alone, which the report names: an empty list would mean
+ * all tenants, and definitions are their author's to drop.
  */
 static void
 erase_traces(const WhTenant *tenant)
@@ -526,6 +535,11 @@ leftovers_json(const WhTenant *tenant, bool dry_run, const Leftovers *leftovers)
 						 leftovers->runs, leftovers->left);
 	if (leftovers->archived > 0)
 		appendStringInfo(&json, ", \"archived\": %d", leftovers->archived);
+	if (leftovers->templates != NIL)
+	{
+		appendStringInfoString(&json, ", \"templates\": ");
+		wh_json_strings(&json, leftovers->templates);
+	}
 	appendStringInfoChar(&json, '}');
 
 	return json.data;

@@ -56,9 +56,9 @@ FROM _wh.extract_runs WHERE template_name = '$template' ORDER BY run_id DESC LIM
 # Start a statement in the background.
 sub start
 {
-	my ($sql) = @_;
+	my ($sql, $as) = @_;
 
-	return IPC::Run::start([ 'psql', '-Xqc', $sql, $node->connstr('postgres') ], '<', \undef, '>', '/dev/null', '2>', '/dev/null', IPC::Run::timeout(120));
+	return IPC::Run::start([ 'psql', '-Xqc', $sql, $node->connstr('postgres') . ($as // '') ], '<', \undef, '>', '/dev/null', '2>', '/dev/null', IPC::Run::timeout(120));
 }
 
 # Every run that has an extract has it where it says, with the sum that it says.
@@ -133,14 +133,15 @@ is(query(q{SELECT status FROM _wh.wh_doctor() WHERE check_name = 'archive'}), 'o
 query(q{SET ROLE whadmin;
 CREATE FUNCTION t.wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(1); PERFORM pg_advisory_unlock(1); RETURN NEW; END $$;
 CREATE TRIGGER wait BEFORE INSERT ON t.events FOR EACH ROW EXECUTE FUNCTION t.wait()});
-for my $way ("SELECT * FROM _wh.wh_refresh('events', 't')", "SET pg_warehouse.max_workers = 0; SET ROLE whadmin; CALL _wh.run_refresh('events', 't')")
+for my $way ([ "SELECT * FROM _wh.wh_refresh('events', 't')" ],
+	[ "CALL _wh.run_refresh('events', 't')", " user=whadmin options='-c pg_warehouse.max_workers=0'" ])
 {
 	my $id = 100 + int rand 1_000_000;
 	my $holder = $node->background_psql('postgres');
 	$holder->query_safe('SELECT pg_advisory_lock(1)');
 	$node->safe_psql('src_t', "INSERT INTO events (id, note) VALUES ($id, 'only once')");
-	my $run = start($way);
-	poll($node, q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 1}, 'the load has begun');
+	my $run = start(@$way);
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 1}), 'the load has begun') or last;
 	$node->safe_psql('src_t', "DELETE FROM events WHERE id = $id");
 	like(files(), qr{exports/t/events/RUN}, 'the extract is there');
 	kill 'KILL', query(q{SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 1});
