@@ -168,7 +168,7 @@ is(unsound(), '', 'every extract is where the log says, and what it says');
 # In a transaction of the user's there is one commit, his.
 my $inline = "SET pg_warehouse.max_workers = 0; BEGIN; SELECT status FROM _wh.wh_refresh('days', $day)";
 is(query("$inline; ROLLBACK"), 'loaded', 'a transaction that is rolled back');
-is(files() =~ s{processed/t/events/RUN.csv.zst ?}{}gr, 'exports/t/days/RUN.csv.zst', 'leaves a file');
+is(files() =~ s{ ?processed/t/events/RUN.csv.zst}{}gr, 'exports/t/days/RUN.csv.zst', 'leaves a file');
 my ($stranger) = glob "$archive/exports/t/days/*";
 utime time - 7200, time - 7200, $stranger;
 like(query(q{SELECT detail FROM _wh.wh_doctor() WHERE check_name = 'archive'}), qr/^1 files in .* are of no run that the log knows: .* the first is exports/, 'of which the doctor tells');
@@ -182,7 +182,7 @@ unlike(files(), qr/exports/, 'which moves both');
 rename $archive, "$archive.away";
 my ($rc, $out, $err) = $node->psql('postgres', "SELECT status FROM _wh.wh_refresh('days', $day)");
 is($out, 'loaded', 'no folder: loaded');
-like($err, qr/^WARNING:  rows are loaded and not archived: could not open archive directory .*No such file/m, 'with a warning');
+like($err, qr/WARNING:  rows are loaded and not archived: could not open archive directory .*No such file/, 'with a warning');
 is(query(q{SELECT context ->> 'not_archived' LIKE 'could not open archive directory%' FROM _wh.extract_runs ORDER BY run_id DESC LIMIT 1}), 't', 'that the log has');
 is(query("SELECT status, sqlstate FROM _wh.wh_refresh('must', $day)"), 'failed|58P01', 'no folder, archive_required: not loaded');
 is(query(q{SELECT to_regclass('t.must_2024_05_01') IS NULL}), 't', 'at all');
