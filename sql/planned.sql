@@ -1,6 +1,6 @@
 -- What a later version builds answers by its name.
 \set VERBOSITY default
-SELECT * FROM _wh.verify_gates('x');
+SELECT _wh.reset_breaker('x');
 \echo :SQLSTATE
 
 -- Every public object has a comment.
