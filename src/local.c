@@ -412,6 +412,8 @@ take_row(void *arg, HeapTuple tuple, TupleDesc desc)
 	heap_deform_tuple(wh_flat_row(tuple, desc), desc, stream->values, stream->isnull);
 	wh_rowcheck_bytes(&stream->check, tuple->t_len);
 	wh_rowcheck_row(&stream->check, stream->values, stream->isnull);
+	if (stream->sink->every != NULL)
+		stream->sink->every(stream->sink->every_arg, stream->values, stream->isnull);
 	stream->sink->row(stream->sink->arg, stream->values, stream->isnull);
 	MemoryContextSwitchTo(context);
 	MemoryContextReset(stream->scratch);

@@ -80,6 +80,7 @@ typedef struct Unit
 	bool		allow_gaps;
 	bool		begun;
 	WhPurpose	purpose;
+	int64		replays;
 	WhLoadRules rules;
 	WhOutcome	outcome;
 } Unit;
@@ -366,6 +367,7 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		share->lost |= claim->lost_input != NULL;
 		claim->consistent = (queue->flags & WH_QUEUE_CONSISTENT) != 0;
 		claim->purpose = unit->purpose;
+		claim->replays = unit->replays;
 		claim->rules = unit->rules;
 	}
 	SpinLockRelease(&queue->mutex);
@@ -491,6 +493,7 @@ gather(Draft *draft, const List *units)
 		unit->allow_gaps = given->allow_gaps;
 		unit->begun = given->begun;
 		unit->purpose = given->purpose;
+		unit->replays = given->replays;
 		unit->rules = given->rules;
 
 		share = &draft->shares[unit->share];

@@ -47,6 +47,7 @@ typedef struct WhClaim
 	const char *lost_input;		/* a template whose rows it is made of, and
 								 * whose worker died; or NULL */
 	WhPurpose	purpose;
+	int64		replays;
 	WhLoadRules rules;
 } WhClaim;
 
