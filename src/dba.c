@@ -203,6 +203,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 	if (replayed)
 		log_replay(fcinfo);
 	request.recheck = true;
+	request.scheduled = true;
 	units = replayed ? NIL : wh_units(&request);
 	wh_role_leave(&caller);
 
@@ -422,7 +423,10 @@ put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit)
 	values[0] = CStringGetTextDatum(unit->tmpl->name);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
 	values[2] = DateADTGetDatum(unit->period.start);
-	values[3] = CStringGetTextDatum(wh_unit_kept_out(unit) ? "skipped" : "planned");
+	nulls[16] = reason == NULL;
+	values[3] = CStringGetTextDatum(reason ? "skipped" : "planned");
+	if (reason != NULL)
+		values[16] = CStringGetTextDatum(reason);
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -437,7 +441,7 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 											 unit->period.start);
 	WhMatviewPlan plan;
 	const char *condition = NULL;
-	const char *kept_out = wh_unit_kept_out(unit);
+	const char *kept_out = wh_unit_held_up(unit);
 	Datum		values[8] = {0};
 	bool		nulls[8] = {0};
 

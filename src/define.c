@@ -22,6 +22,7 @@
 #include "describe.h"
 #include "gate.h"
 #include "matview.h"
+#include "pause.h"
 #include "published.h"
 #include "refresh.h"
 #include "retired.h"
@@ -230,6 +231,7 @@ wh_drop_template(PG_FUNCTION_ARGS)
 	if (!dry_run)
 	{
 		wh_schedule_remove(name, NULL);
+		(void) wh_pauses_end(name, NULL);
 		wh_slices_forget(name, NULL);
 		wh_watermarks_forget(name, NULL);
 		wh_template_delete(name);

@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "admission.h"
 #include "compare.h"
 #include "due.h"
 #include "matview.h"
@@ -22,7 +23,7 @@
 #include "sync.h"
 #include "unit.h"
 
-static const char *reason_to_skip(const WhUnit *unit);
+static const char *reason_to_skip(const WhUnit *unit, WhRun *run);
 static void recheck_unit(WhRun *run, void *arg);
 static void load_unit(WhRun *run, void *arg);
 static void load_incremental(WhRun *run, const WhUnit *unit);
@@ -66,7 +67,13 @@ void
 wh_unit_start(const WhUnit *unit, WhRun *run)
 {
 	wh_unit_name(unit, run);
+	run->reason = wh_admission_refusal(unit);
 	wh_run_start(run, wh_unit_kind(unit));
+	if (run->reason == NULL)
+		return;
+
+	run->status = "skipped";
+	wh_run_finish(run);
 }
 
 const char *
@@ -89,7 +96,9 @@ wh_unit_name(const WhUnit *unit, WhRun *run)
 	run->tenant_name = unit->tenant->name;
 	run->period = &unit->period;
 	run->table_name = psprintf("%s.%s", unit->tenant->schema, unit->tmpl->name);
+	run->attempts = unit->attempts;
 	run->as_of = DT_NOBEGIN;
+	run->place = -1;
 }
 
 /*
@@ -98,7 +107,10 @@ wh_unit_name(const WhUnit *unit, WhRun *run)
 void
 wh_unit_work(const WhUnit *unit, WhRun *run)
 {
-	run->reason = reason_to_skip(unit);
+	if (run->reason != NULL)
+		return;
+
+	run->reason = reason_to_skip(unit, run);
 	if (run->reason != NULL)
 		run->status = "skipped";
 	else
@@ -107,6 +119,13 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 		wh_run_contained(run, unit->rollup ? roll_up_unit :
 						 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
 						 unconstify(WhUnit *, unit));
+		if (run->postponed)
+		{
+			run->reason = run->error->message;
+			run->status = "skipped";
+			run->error = NULL;
+		}
+		wh_admission_leave(unit, run);
 	}
 	wh_run_finish(run);
 }
@@ -146,6 +165,14 @@ wh_unit_kept_out(const WhUnit *unit)
 }
 
 const char *
+wh_unit_held_up(const WhUnit *unit)
+{
+	const char *reason = wh_unit_kept_out(unit);
+
+	return reason != NULL ? reason : wh_admission_refusal(unit);
+}
+
+const char *
 wh_unit_tenant_gone(const char *tenant)
 {
 	return psprintf("tenant \"%s\" was dropped or renamed meanwhile", tenant);
@@ -156,9 +183,10 @@ wh_unit_tenant_gone(const char *tenant)
  * stays until the end of the transaction.
  */
 static const char *
-reason_to_skip(const WhUnit *unit)
+reason_to_skip(const WhUnit *unit, WhRun *run)
 {
 	const WhSlice *slice;
+	const char *reason;
 
 	if (!unit->begun)
 		return wh_unit_kept_out(unit);
@@ -175,7 +203,9 @@ reason_to_skip(const WhUnit *unit)
 			psprintf("template \"%s\" is already rolled up in \"%s.%s\"", unit->tmpl->name,
 					 slice->relation_schema, slice->relation_name) : NULL;
 
-	return wh_unit_kept_out(unit);
+	reason = wh_unit_kept_out(unit);
+
+	return reason != NULL ? reason : wh_admission_enter(unit, run);
 }
 
 /*

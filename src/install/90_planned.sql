@@ -7,24 +7,6 @@ CREATE FUNCTION _wh.replay(run_id bigint) RETURNS jsonb
 COMMENT ON FUNCTION _wh.replay(bigint) IS
     'Load an archived extract again (not built yet)';
 
-CREATE FUNCTION _wh.pause(template text DEFAULT NULL, tenant text DEFAULT NULL) RETURNS void
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.pause(text, text) IS
-    'Stop scheduled work (not built yet)';
-
-CREATE FUNCTION _wh.resume(template text DEFAULT NULL, tenant text DEFAULT NULL) RETURNS void
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.resume(text, text) IS
-    'Go on with scheduled work (not built yet)';
-
-CREATE FUNCTION _wh.reset_breaker(tenant text) RETURNS void
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.reset_breaker(text) IS
-    'Close a tenant''s breaker (not built yet)';
-
 CREATE FUNCTION _wh.verify_gates(template text, tenant text DEFAULT NULL) RETURNS TABLE (tenant_name text, phase text, gate text, ok boolean, detail text)
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wh_planned';
