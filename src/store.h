@@ -10,10 +10,11 @@
  *
  * Every operation throws what went wrong, with what a user can do about it in
  * the HINT: 58P01 an object that is not there, 58P02 one that already is, 53100
- * no room, 42501 refused, 58030 any other trouble of a disk, 08001, 08006 a
- * server that cannot be reached or breaks off, 57014 one that is too slow.  It
- * leaves neither sockets nor file descriptors behind, can be cancelled, and
- * writes to no table.  Caller: owner; not switched to anybody else's role.
+ * no room, 42501 refused, 58030 any other trouble of a disk, 08001 a server
+ * that cannot be reached, 08006 one that breaks off or is too slow.  57014 and
+ * 57P01 are the user's word and nothing else.  An operation leaves neither
+ * sockets nor file descriptors behind, can be cancelled, and writes to no
+ * table.  Caller: owner.
  */
 #ifndef WH_STORE_H
 #define WH_STORE_H
@@ -56,7 +57,8 @@ struct WhStore
 	 * Give an object another key.  At no moment it has neither; it may have
 	 * both when this is cut short, and to call it again completes it: one of
 	 * the same size that is already at the new key is the one that is meant,
-	 * and 58P02 any other.
+	 * and 58P02 any other.  One that has only the new key has been moved
+	 * before.
 	 */
 	void		(*move) (WhStore *store, const char *key, const char *new_key);
 
