@@ -76,7 +76,7 @@ DELETE FROM _wh.extract_runs WHERE template_name = 'ad' AND (run_started_at < no
 -- The load of the server is asked on the connection, before anything is read.
 SELECT status, regexp_replace(message, '\d+ connection', 'n connection') FROM pg_temp.go('{"min_free_slots": 5000}');
 SELECT * FROM pg_temp.go('{"min_free_slots": 2, "max_lag": "1 min", "max_xmin_age": 1000000000}');
-SELECT status, regexp_replace(message, 'n \d+', 'n n') FROM _wh.wh_refresh('ad', 'tenant_a', '2024-01-01', '2024-01-03', parallel => 2) AS r (t, n, p, status, a, b, c, d, e, f, g, h, i, j, k, l, message);
+SELECT status, message FROM _wh.wh_refresh('ad', 'tenant_a', '2024-01-01', '2024-01-03', parallel => 2);
 -- By plain SQL it is an error.
 SELECT _wh.alter_tenant('tenant_a', options => '{"min_free_slots": 5000}');
 SET ROLE whadmin;

@@ -10,7 +10,7 @@ $$SELECT regexp_replace($1, 'since [-0-9]+ [0-9:]+[-+0-9A-Z ]+', 'since then')$$
 -- What a call did, by the log.
 CREATE FUNCTION pg_temp.since(run bigint) RETURNS TABLE (template text, tenant text, kind text, status text, message text) LANGUAGE sql AS
 $$SELECT template_name, tenant_name, kind, status, pg_temp.untimed(error_message) FROM _wh.extract_runs
-  WHERE run_id > run AND template_name IN ('pa', 'pb') ORDER BY run_id$$;
+  WHERE run_id > run AND template_name IN ('pa', 'pb') ORDER BY template_name, tenant_name, run_id$$;
 
 SELECT _wh.pause('pa', 'tenant_a');
 SELECT _wh.pause('pa', 'tenant_a');
@@ -60,7 +60,7 @@ SET ROLE wh_monitor;
 SELECT template_name, tenant_name, paused_since IS NOT NULL AS paused FROM _wh.wh_status() WHERE template_name IN ('pa', 'pb') ORDER BY 1, 2;
 SELECT h ->> 'pauses' AS pauses FROM _wh.wh_health() AS h;
 SELECT line FROM regexp_split_to_table(_wh.wh_metrics(), E'\n') AS line WHERE line LIKE 'pg_warehouse_paused%"p_"%' ORDER BY 1;
-SELECT _wh.wh_report_html() LIKE '%everything%paused%template pa, tenant tenant_a%' AS reported;
+SELECT _wh.wh_report_html() LIKE '%template pa, tenant tenant_a%paused%everything%' AS reported;
 RESET ROLE;
 UPDATE _wh.pauses SET paused_at = now() - interval '8 days' WHERE template_name = 'pa';
 SELECT status, detail, fix_sql FROM _wh.wh_doctor() WHERE check_name = 'pauses';

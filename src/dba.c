@@ -415,15 +415,16 @@ put_run(ReturnSetInfo *rsinfo, const WhRun *run)
 static void
 put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit)
 {
+	const char *reason = wh_unit_held_up(unit);
 	Datum		values[17] = {0};
 	bool		nulls[17];
 
 	memset(nulls, true, sizeof(nulls));
 	nulls[0] = nulls[1] = nulls[2] = nulls[3] = false;
+	nulls[16] = reason == NULL;
 	values[0] = CStringGetTextDatum(unit->tmpl->name);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
 	values[2] = DateADTGetDatum(unit->period.start);
-	nulls[16] = reason == NULL;
 	values[3] = CStringGetTextDatum(reason ? "skipped" : "planned");
 	if (reason != NULL)
 		values[16] = CStringGetTextDatum(reason);

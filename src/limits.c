@@ -28,6 +28,7 @@ static const struct
 	Kind		kind;
 	Size		offset;
 }			known[] =
+
 {
 	{"bytes_per_day", KIND_COUNT, offsetof(WhLimits, bytes_per_day)},
 	{"seconds_per_day", KIND_COUNT, offsetof(WhLimits, seconds_per_day)},
