@@ -68,13 +68,12 @@ sub job
 	return $node->psql('postgres', "CALL _wh.run_refresh($arguments)");
 }
 
-# Start a statement in a session of its own.
+# Start statements in a session of its own.
 sub begin
 {
-	my ($sql) = @_;
 	my %session = (out => '', err => '');
 
-	$session{psql} = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres') . ' application_name=leader', '-c', $sql ],
+	$session{psql} = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres') . ' application_name=leader', map { ('-c', $_) } @_ ],
 		'<', \undef, '>', \$session{out}, '2>', \$session{err}, IPC::Run::timeout(180));
 
 	return \%session;
@@ -196,7 +195,7 @@ foreach my $workers (0, 2)
 
 	speed(60);
 	$since = last_run();
-	my $session = begin("SET pg_warehouse.max_workers = $workers; CALL _wh.run_refresh('slow', 'live', '2024-01-01', '2024-01-0$days')");
+	my $session = begin("SET pg_warehouse.max_workers = $workers", "CALL _wh.run_refresh('slow', 'live', '2024-01-01', '2024-01-0$days')");
 	await_sleep();
 	speed(0);
 	$tenant->safe_psql('app', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'});
