@@ -214,11 +214,11 @@ static void
 tell(const char *event, const char *tenant, const WhBreaker *breaker)
 {
 	WhNews		news[] = {
-		{"tenant", tenant},
-		{"sqlstate", breaker ? breaker->sqlstate : NULL},
-		{"failures", breaker ? psprintf("%d", breaker->failures) : NULL},
-		{"probe_at", breaker ? pstrdup(timestamptz_to_str(breaker->probe_at)) : NULL},
-		{"message", breaker ? breaker->message : NULL}
+		{.name = "tenant",.value = tenant},
+		{.name = "sqlstate",.value = breaker ? breaker->sqlstate : NULL},
+		{.name = "failures",.number = breaker ? breaker->failures : 0},
+		{.name = "probe_at",.value = breaker ? pstrdup(timestamptz_to_str(breaker->probe_at)) : NULL},
+		{.name = "message",.value = breaker ? breaker->message : NULL}
 	};
 
 	wh_notify(event, news, lengthof(news));

@@ -1,9 +1,9 @@
 /*
  * notify.c
- *		NOTIFY pg_warehouse: news for whoever listens, as JSON.
+ *		What listeners of channel pg_warehouse hear: a JSON object per event.
  *
- * A payload ends at 8,000 bytes, and PostgreSQL would raise an error; so a
- * value that has no bound of its own is cut.
+ * It is heard with the commit that makes it true, and not at all when that
+ * does not come.  Who wants to know more looks into the log.
  */
 #include "postgres.h"
 
@@ -12,16 +12,44 @@
 #include "mb/pg_wchar.h"
 #include "utils/json.h"
 
+#include "json.h"
 #include "notify.h"
 
 #define CHANNEL "pg_warehouse"
 
-/* Bytes of one value; JSON can make six of one. */
-#define MAX_VALUE 800
-#define MAX_PAYLOAD 7800
+/* What PostgreSQL takes, its own end mark included. */
+#define MAX_PAYLOAD (BLCKSZ - NAMEDATALEN - 128)
 
+/* Bytes of a text that are sent, at first; and texts of a list. */
+#define MAX_TEXT 1000
+#define MAX_LIST 10
+
+static char *payload(const char *event, const WhNews *news, int n, int most);
+static char *cut(const char *text, int most);
+
+/*
+ * Tell listeners; see notify.h.  JSON writes some characters as six bytes, so
+ * how much of a text fits is known afterwards.
+ */
 void
 wh_notify(const char *event, const WhNews *news, int n)
+{
+	int			most = MAX_TEXT;
+	char	   *json = payload(event, news, n, most);
+
+	while (strlen(json) >= MAX_PAYLOAD && most > 0)
+	{
+		most /= 2;
+		json = payload(event, news, n, most);
+	}
+	Async_Notify(CHANNEL, json);
+}
+
+/*
+ * Write the object, with no more than so many bytes of each text.
+ */
+static char *
+payload(const char *event, const WhNews *news, int n, int most)
 {
 	StringInfoData json;
 
@@ -30,27 +58,33 @@ wh_notify(const char *event, const WhNews *news, int n)
 	escape_json(&json, event);
 	for (int i = 0; i < n; i++)
 	{
-		int			before = json.len;
-		char	   *value;
+		List	   *list = NIL;
+		ListCell   *lc;
 
-		if (news[i].value == NULL)
+		if (news[i].value == NULL && news[i].number == 0 && news[i].list == NIL)
 			continue;
-		value = pstrdup(news[i].value);
-		value[pg_mbcliplen(value, (int) strlen(value), MAX_VALUE)] = '\0';
-		appendStringInfoString(&json, ", ");
-		escape_json(&json, news[i].name);
-		appendStringInfoString(&json, ": ");
-		escape_json(&json, value);
-		pfree(value);
-
-		/* What has no room is left out; the first members matter most. */
-		if (json.len > MAX_PAYLOAD)
+		appendStringInfo(&json, ", \"%s\": ", news[i].name);
+		if (news[i].value != NULL)
+			escape_json(&json, cut(news[i].value, most));
+		else if (news[i].number != 0)
+			appendStringInfo(&json, INT64_FORMAT, news[i].number);
+		else
 		{
-			json.len = before;
-			json.data[before] = '\0';
+			foreach(lc, news[i].list)
+			{
+				if (list_length(list) < MAX_LIST)
+					list = lappend(list, cut((const char *) lfirst(lc), most / MAX_LIST));
+			}
+			wh_json_strings(&json, list);
 		}
 	}
 	appendStringInfoChar(&json, '}');
-	Async_Notify(CHANNEL, json.data);
-	pfree(json.data);
+
+	return json.data;
+}
+
+static char *
+cut(const char *text, int most)
+{
+	return pnstrdup(text, pg_mbcliplen(text, strlen(text), most));
 }

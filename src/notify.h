@@ -1,20 +1,24 @@
 /*
  * notify.h
- *		NOTIFY pg_warehouse: news for whoever listens, as JSON.
+ *		What listeners of channel pg_warehouse hear.
  */
 #ifndef WH_NOTIFY_H
 #define WH_NOTIFY_H
 
-/* A member of the message; a value of NULL is left out. */
+#include "nodes/pg_list.h"
+
+/* A member of the JSON object that is sent: one of these, else left out. */
 typedef struct WhNews
 {
 	const char *name;
-	const char *value;
+	const char *value;			/* a string */
+	int64		number;			/* 0: none */
+	const List *list;			/* of char * */
 } WhNews;
 
 /*
- * Tell listeners {"event": ..., and these members, all of them strings}; they
- * hear of it when the transaction commits.
+ * Tell listeners of an event when this transaction commits.  Long texts and
+ * lists are cut so that the whole fits into what PostgreSQL sends.
  */
 extern void wh_notify(const char *event, const WhNews *news, int n);
 
