@@ -102,12 +102,14 @@ wh_admission_leave(const WhUnit *unit, WhRun *run)
 }
 
 /*
- * Does the unit contact a tenant?
+ * Does the unit contact a tenant?  A live one has the bridge that it goes by,
+ * which has connections of its own.
  */
 static bool
 asks_tenant(const WhUnit *unit)
 {
-	return !unit->rollup && strcmp(unit->tmpl->source, "tenant") == 0;
+	return !unit->rollup && strcmp(unit->tmpl->source, "tenant") == 0 &&
+		!wh_template_is_live(unit->tmpl);
 }
 
 static const char *
