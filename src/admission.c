@@ -103,13 +103,14 @@ wh_admission_leave(const WhUnit *unit, WhRun *run)
 
 /*
  * Does the unit contact a tenant?  A live one has the bridge that it goes by,
- * which has connections of its own.
+ * which has connections of its own; and what is lost is brought back at once,
+ * perhaps from the archive.
  */
 static bool
 asks_tenant(const WhUnit *unit)
 {
-	return !unit->rollup && strcmp(unit->tmpl->source, "tenant") == 0 &&
-		!wh_template_is_live(unit->tmpl);
+	return !unit->rollup && unit->replays == 0 && unit->purpose != WH_RESTORE &&
+		strcmp(unit->tmpl->source, "tenant") == 0 && !wh_template_is_live(unit->tmpl);
 }
 
 static const char *

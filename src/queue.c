@@ -77,6 +77,7 @@ typedef struct Unit
 	bool		begun;
 	bool		named;
 	WhPurpose	purpose;
+	int64		replays;
 	WhLoadRules rules;
 	WhRetry		retry;
 	WhOutcome	outcome;
@@ -364,6 +365,7 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim, TimestampTz *again)
 		claim->named = unit->named;
 		claim->consistent = (queue->flags & WH_QUEUE_CONSISTENT) != 0;
 		claim->purpose = unit->purpose;
+		claim->replays = unit->replays;
 		claim->rules = unit->rules;
 		claim->retry = unit->retry;
 	}
@@ -520,6 +522,7 @@ gather(Draft *draft, const List *units)
 		unit->begun = given->begun;
 		unit->named = given->named;
 		unit->purpose = given->purpose;
+		unit->replays = given->replays;
 		unit->rules = given->rules;
 
 		share = &draft->shares[unit->share];

@@ -47,6 +47,7 @@ typedef struct WhClaim
 	bool		named;
 	bool		consistent;
 	WhPurpose	purpose;
+	int64		replays;
 	WhLoadRules rules;
 	WhRetry		retry;
 } WhClaim;
