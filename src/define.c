@@ -26,6 +26,7 @@
 #include "livetable.h"
 #include "local.h"
 #include "matview.h"
+#include "pause.h"
 #include "published.h"
 #include "refresh.h"
 #include "retired.h"
@@ -242,6 +243,7 @@ wh_drop_template(PG_FUNCTION_ARGS)
 	if (!dry_run)
 	{
 		wh_schedule_remove(name, NULL);
+		(void) wh_pauses_end(name, NULL);
 		wh_slices_forget(name, NULL);
 		wh_watermarks_forget(name, NULL);
 		wh_template_delete(name);

@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "admission.h"
 #include "archive.h"
 #include "catchup.h"
 #include "compare.h"
@@ -78,7 +79,7 @@ wh_unit_run(const WhUnit *unit, WhRun *run)
 	WhRun		former;
 
 	wh_unit_start(unit, run);
-	if (wh_catchup_find(unit, run))
+	if (run->reason == NULL && wh_catchup_find(unit, run))
 	{
 		/* A refill's lock would last until the other is done. */
 		now.rules.may_refill = false;
@@ -162,9 +163,16 @@ void
 wh_unit_start(const WhUnit *unit, WhRun *run)
 {
 	wh_unit_name(unit, run);
+	run->reason = wh_admission_refusal(unit);
 	wh_run_start(run, wh_unit_kind(unit));
-	if (wh_template_is_local(unit->tmpl) && !unit->rollup && unit->begun)
+	if (run->reason == NULL && wh_template_is_local(unit->tmpl) &&
+		!unit->rollup && unit->begun)
 		show_inputs(run, unit);
+	if (run->reason == NULL)
+		return;
+
+	run->status = "skipped";
+	wh_run_finish(run);
 }
 
 const char *
@@ -190,7 +198,9 @@ wh_unit_name(const WhUnit *unit, WhRun *run)
 	run->tenant_name = unit->tenant->name;
 	run->period = &unit->period;
 	run->table_name = psprintf("%s.%s", unit->tenant->schema, unit->tmpl->name);
+	run->attempts = unit->attempts;
 	run->as_of = DT_NOBEGIN;
+	run->place = -1;
 }
 
 /*
@@ -199,8 +209,10 @@ wh_unit_name(const WhUnit *unit, WhRun *run)
 void
 wh_unit_work(const WhUnit *unit, WhRun *run)
 {
-	if (run->reason == NULL)
-		run->reason = reason_to_skip(unit, run);
+	if (run->reason != NULL)
+		return;
+
+	run->reason = reason_to_skip(unit, run);
 	if (run->reason != NULL)
 		run->status = "skipped";
 	else
@@ -212,6 +224,13 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 			wh_run_contained(run, unit->rollup ? roll_up_unit :
 							 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
 							 unconstify(WhUnit *, unit));
+		if (run->postponed)
+		{
+			run->reason = run->error->message;
+			run->status = "skipped";
+			run->error = NULL;
+		}
+		wh_admission_leave(unit, run);
 	}
 	wh_run_finish(run);
 }
@@ -307,6 +326,16 @@ wh_unit_input_lost(const WhUnit *unit, WhRun *run, const char *input)
 {
 	run->input = pstrdup(input);
 	run->reason = wh_depend_failed(unit->tmpl, unit->tenant, input);
+	run->status = "skipped";
+	wh_run_finish(run);
+}
+
+const char *
+wh_unit_held_up(const WhUnit *unit)
+{
+	const char *reason = wh_unit_kept_out(unit);
+
+	return reason != NULL ? reason : wh_admission_refusal(unit);
 }
 
 const char *
@@ -376,10 +405,10 @@ reason_to_skip(const WhUnit *unit, WhRun *run)
 					 slice->relation_schema, slice->relation_name) : NULL;
 
 	reason = wh_unit_kept_out(unit);
-	if (reason != NULL || !wh_template_is_local(unit->tmpl))
-		return reason;
+	if (reason == NULL && wh_template_is_local(unit->tmpl))
+		reason = wh_depend_hindrance(unit->tmpl, unit->tenant, &unit->period, &run->input);
 
-	return wh_depend_hindrance(unit->tmpl, unit->tenant, &unit->period, &run->input);
+	return reason != NULL ? reason : wh_admission_enter(unit, run);
 }
 
 /*
