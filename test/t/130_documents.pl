@@ -1,5 +1,5 @@
-# The statements of the bridge's and of the sync tracking document run as they
-# are typed there.
+# The statements of the bridge's, of the sync tracking and of the loan metrics
+# document run as they are typed there.
 use strict;
 use warnings;
 
@@ -63,5 +63,45 @@ $out = run_file($warehouse, 'sync-tracking/as_written.sql', '-U', 'wh_monitor');
 like($out, qr/^main_submissions\|2025-08-20 .*\|success\|1\|0$/m, 'current sync status');
 like($out, qr/^url_refresh\|[^|]+\|error\|\|0$/m, 'recent sync activity');
 like($out, qr/^main_submissions\|0\.0+\|127$/m, 'performance analysis');
+
+# The loan metrics document, small: the dashboard's own server.
+my $dashboard = PostgreSQL::Test::Cluster->new('dashboard');
+$dashboard->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
+$dashboard->append_conf('postgresql.conf', "timezone = 'UTC'\nsession_preload_libraries = 'pg_warehouse'\n"
+	  . "max_worker_processes = 16\npg_warehouse.key_file = '" . scratch_dir() . "/pg_warehouse.key'\n");
+$dashboard->start;
+
+sub on_dashboard { return $dashboard->safe_psql('postgres', $_[0]) }
+
+$source->safe_psql('postgres', 'CREATE DATABASE django_production');
+my $today = on_dashboard('SELECT current_date');
+my $yesterday = on_dashboard('SELECT current_date - 1');
+my @address = ('-v', 'host=127.0.0.1', '-v', 'port=' . $source->port);
+run_file($source, 'hybrid-loan-metrics/source.sql', '-d', 'django_production', '-v', 'officers=20', '-v', 'customers=60',
+	'-v', 'loans=120', '-v', "today=$today");
+run_file($dashboard, 'hybrid-loan-metrics/setup.sql', @address);
+run_file($dashboard, 'hybrid-loan-metrics/computed.sql', '-U', 'whadmin');
+run_file($dashboard, 'hybrid-loan-metrics/templates.sql', '-U', 'whadmin');
+on_dashboard("SET ROLE whadmin; SELECT seedsmetrics.begin_day('$yesterday')");
+is(on_dashboard(q{SELECT string_agg(concat_ws(' ', template_name, status, message), E'\n') FROM _wh.wh_refresh() WHERE status <> 'loaded'}), '',
+	'every template is loaded');
+
+my $computed = run_file($source, 'hybrid-loan-metrics/computed_at_source.sql', '-d', 'django_production', '-v', "day=$yesterday");
+is(join("\n", sort split /\n/, on_dashboard('COPY seedsmetrics.loans_computed TO STDOUT')), join("\n", sort split /\n/, $computed),
+	'the computed fields of every loan are those of the source');
+like($computed, qr/^\d+\t[1-9]/m, 'and not all of them are in time');
+
+run_file($dashboard, 'hybrid-loan-metrics/as_written.sql', @address);
+my (undef, $refused) = $dashboard->psql('postgres', undef, extra_params => [ '-f', "$examples/hybrid-loan-metrics/as_written_refused.sql" ]);
+is($refused =~ s/\s+/ /gr, '3F000 42883 42703 42P01', 'what PostgreSQL refuses of the document');
+run_file($dashboard, 'hybrid-loan-metrics/replaced.sql');
+foreach ([ 'officers_live', 'officer_id' ], [ 'customers_live', 'customer_id' ], [ 'loans', 'loan_id' ])
+{
+	my ($view, $key) = @$_;
+
+	is(on_dashboard("SELECT count(*) > 0, count(*) FILTER (WHERE a::text IS DISTINCT FROM b::text)"
+		. " FROM by_hand.$view AS a FULL JOIN seedsmetrics.$view AS b USING ($key)"), 't|0',
+		"$view: by hand and by template, row by row");
+}
 
 done_testing();
