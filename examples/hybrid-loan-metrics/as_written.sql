@@ -1,12 +1,10 @@
--- The statements of "Django Database Integration Architecture", as they are
--- typed there, run beside the warehouse's own (run.sh compares the two): as
--- postgres, with psql -v host=... -v port=... of the Django database.  What
+-- The statements of "Django Database Integration Architecture" that make what it
+-- describes, as they are typed there: a database where the document is followed
+-- by hand, run as postgres, with psql -v host=... -v port=... of the Django
+-- database.  The database and its schema seedsmetrics are metricsuser's, with the
+-- table loans_computed.  run.sh compares these views with the templates'.  What
 -- cannot run as typed is in as_written_refused.sql, what stands in for it in
 -- replaced.sql; README, "Where the documents differ", says why.
-
--- Not in the document: where its views go, and its tables are found.
-CREATE SCHEMA by_hand AUTHORIZATION metricsuser;
-SET search_path = by_hand, seedsmetrics;
 
 -- Phase 1: Setup Foreign Data Wrapper
 -- On SeedsMetrics database
@@ -28,8 +26,8 @@ OPTIONS (
     password 'readonly_password'
 );
 
--- Not in the document: the host of this Django database, the schema that it
--- imports into, and the right to do so.
+-- Not in the document: where this Django database is, the schema that the
+-- document imports into, and the right to do so.
 ALTER SERVER django_db OPTIONS (SET host :'host', SET port :'port');
 CREATE SCHEMA django_db AUTHORIZATION metricsuser;
 GRANT USAGE ON FOREIGN SERVER django_db TO metricsuser;
@@ -76,32 +74,6 @@ SELECT
     date_modified as updated_at
 FROM django_db.ajo_ajouser
 WHERE onboarding_complete = TRUE;
-
--- 5, Phase 3: the query that the backend changes to
-SELECT * FROM officers_live;
-
--- 9.2: the same by id, prepared as the backend does
-PREPARE officer AS
-SELECT * FROM officers_live WHERE officer_id = $1;
-EXECUTE officer('17');
-
--- 9.2: For loan listing (base fields from Django, computed from local)
-SET search_path = seedsmetrics;
-SELECT
-        l.loan_id,
-        l.customer_name,
-        l.officer_name,
-        l.loan_amount,
-        l.disbursement_date,
-        l.status,
-        -- Computed fields from local table
-        lc.current_dpd,
-        lc.total_outstanding,
-        lc.fimr_tagged
-    FROM loans_base l  -- View to Django
-    LEFT JOIN loans_computed lc ON l.loan_id = lc.loan_id  -- Local computed
-    WHERE l.status = 'Active';
-SET search_path = by_hand, seedsmetrics;
 
 -- 6.1 Local Caching
 -- Create materialized view for frequently accessed data

@@ -2,7 +2,6 @@
 -- each with the SQLSTATE that it gets; run like as_written.sql, after it.
 \set ON_ERROR_STOP 0
 \set VERBOSITY terse
-SET search_path = by_hand, seedsmetrics;
 SET ROLE metricsuser;
 
 -- Phase 1 without a schema to import into.

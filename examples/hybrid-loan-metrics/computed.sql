@@ -101,13 +101,16 @@ END;
 
 -- Compute loans anew.  Repayments and schedule are loaded side by side, each in
 -- a transaction of its own: here one waits for the other, and the second sees,
--- by the next statement's snapshot, what the first has committed.
+-- by the next statement's snapshot, what the first has committed.  That
+-- statement is planned each time: a plan of the day when the tables were empty
+-- would read all of them for every loan.
 CREATE FUNCTION seedsmetrics.recompute(loans varchar[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     LOCK TABLE seedsmetrics.loans_computed IN SHARE ROW EXCLUSIVE MODE;
+    EXECUTE $sql$
     INSERT INTO seedsmetrics.loans_computed AS c
-    SELECT n.* FROM seedsmetrics.business_day AS b, seedsmetrics.loans_on(b.today, loans) AS n
+    SELECT n.* FROM seedsmetrics.business_day AS b, seedsmetrics.loans_on(b.today, $1) AS n
     ON CONFLICT (loan_id) DO UPDATE SET
         (current_dpd, max_dpd_ever, first_payment_missed, first_payment_due_date, first_payment_received_date,
          principal_outstanding, interest_outstanding, fees_outstanding, total_outstanding, total_principal_paid,
@@ -116,7 +119,8 @@ BEGIN
          excluded.first_payment_received_date, excluded.principal_outstanding, excluded.interest_outstanding,
          excluded.fees_outstanding, excluded.total_outstanding, excluded.total_principal_paid,
          excluded.total_interest_paid, excluded.total_fees_paid, excluded.fimr_tagged, excluded.early_indicator_tagged)
-    WHERE ROW(c.*) IS DISTINCT FROM ROW(excluded.*);
+    WHERE ROW(c.*) IS DISTINCT FROM ROW(excluded.*)
+    $sql$ USING loans;
 END $$;
 
 -- The night's job.

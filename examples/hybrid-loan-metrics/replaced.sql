@@ -1,7 +1,5 @@
--- What stands in for the statements of the document that cannot run as typed;
--- README, "Where the documents differ", says why.  Run as postgres after
--- as_written.sql, and after templates.sql with its first refresh.
-SET search_path = by_hand, seedsmetrics;
+-- What stands in for the statements of as_written_refused.sql; README, "Where the
+-- documents differ", says why.  Run like as_written.sql, after it.
 SET ROLE metricsuser;
 
 -- 4.3 Loans Mapping: the two joins compare text with text.
@@ -56,18 +54,3 @@ SELECT count(*), count(current_dpd) FROM loans;
 
 -- 6.1 Selective Column Fetching: the columns as officers_live names them
 SELECT officer_id, officer_name, branch FROM officers_live LIMIT 3;
-RESET ROLE;
-
--- Phase 1, in place of server, mapping and import with a password in the log:
--- create_bridge and rotate_password (setup.sql); and to follow the source:
-SET ROLE whadmin;
-SELECT * FROM _wh.sync_bridge('django');
-SELECT step, detail FROM _wh.verify_bridge('django') WHERE NOT ok;
-
--- 4.4 sync_repayments_incremental() and its get_last_sync_timestamp('repayment')
-CALL _wh.run_refresh('repayments', 'seedsmetrics');
-SELECT _wh.last_sync_time('seedsmetrics.repayments') > now() - interval '1 hour' AS fresh;
-
--- 10 Success Metrics: freshness, errors
-SELECT table_name, state FROM _wh.v_table_freshness WHERE template_name IN ('repayments', 'loan_schedule') ORDER BY 1;
-SELECT _wh.wh_statistics() -> 'totals' -> 'success_rate' AS success_rate;

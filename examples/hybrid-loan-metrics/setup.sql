@@ -7,9 +7,9 @@ SELECT _wh.setup(reader_role => 'metricsuser', preload => false);
 SELECT _wh.create_key();
 
 -- For live reads: postgres_fdw, the owner's mapping only.
-SELECT _wh.create_bridge('django', :'host', 'django_production', 'readonly_user', :port,
+SELECT _wh.create_bridge('django_db', :'host', 'django_production', 'readonly_user', :port,
     tables => '{accounts_customuser,ajo_ajouser,loans_ajoloan}', options => '{"sslmode": "disable"}');
-SELECT _wh.rotate_password('django', 'readonly_password');
+SELECT _wh.rotate_password('django_db', 'readonly_password');
 
 -- For what is copied: libpq, the password sealed.
 SELECT _wh.add_tenant('seedsmetrics', :'host', 'django_production', 'readonly_user', :port, sslmode => 'disable',

@@ -95,7 +95,7 @@ SELECT u.id, concat_ws(' ', u.first_name, u.last_name), u.phone_number, 1 + i * 
 FROM generate_series(1, :loans) AS i
 JOIN ajo_ajouser AS u ON u.id = 1 + i * 13 % :customers
 CROSS JOIN LATERAL (SELECT 8000.00 * (2 + i * 37 % 20) AS amount, 8 + i % 6 * 4 AS rate) AS a
-CROSS JOIN LATERAL (SELECT CASE WHEN i % 40 > 0 THEN date :'today' - 2 - i * 11 % 110 END AS day) AS d;
+CROSS JOIN LATERAL (SELECT CASE WHEN i % 40 > 0 THEN date :'today' - 2 - i * 17 % 109 END AS day) AS d;
 
 INSERT INTO loans_ajoloanschedule (ajo_loan_id, due_date, principal, interest, fees, date_created, date_modified)
 SELECT l.id, l.date_disbursed::date + 7 * n, l.amount_disbursed / 8, (l.repayment_amount - l.amount_disbursed) / 8,

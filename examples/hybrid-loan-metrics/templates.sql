@@ -16,7 +16,8 @@ SELECT _wh.add_template('loan_schedule',
     options => '{"overlap": "1 minute", "freshness_target": "5 minutes"}',
     description => 'What falls due when');
 
--- Low volume, read where it is.
+-- Low volume, read where it is: the document's views, the schema of its foreign
+-- tables being the bridge's.
 SELECT _wh.add_template('officers_live', $$
 SELECT
     id::VARCHAR(50) as officer_id,
@@ -31,7 +32,7 @@ SELECT
     'Direct' as primary_channel,  -- Default or derive from user_type
     date_joined as created_at,
     CURRENT_TIMESTAMP as updated_at
-FROM accounts_customuser
+FROM django_db.accounts_customuser
 WHERE user_type IN ('AGENT', 'STAFF_AGENT', 'PROSPER_AGENT', 'DMO_AGENT', 'AJO_AGENT', 'RECOVERY_AGENT')$$,
     materialization => 'live', description => 'Officers, as they are now');
 SELECT _wh.add_template('customers_live', $$
@@ -48,7 +49,7 @@ SELECT
     CASE WHEN bvn_verified THEN 'Verified' ELSE 'Pending' END as kyc_status,
     date_created as created_at,
     date_modified as updated_at
-FROM ajo_ajouser
+FROM django_db.ajo_ajouser
 WHERE onboarding_complete = TRUE$$,
     materialization => 'live', description => 'Customers, as they are now');
 
@@ -76,7 +77,7 @@ SELECT
     NULL as channel_partner,
     dl.status,
     dl.date_completed::DATE as closed_date
-FROM loans_ajoloan dl
+FROM django_db.loans_ajoloan dl
 LEFT JOIN officers_live o ON dl.agent_id::VARCHAR(50) = o.officer_id
 LEFT JOIN customers_live c ON dl.borrower_id::VARCHAR(50) = c.customer_id
 WHERE dl.is_disbursed = TRUE$$,
@@ -87,7 +88,27 @@ WHERE dl.is_disbursed = TRUE$$,
 SELECT _wh.add_template('loans', $$
 SELECT
     -- FROM DJANGO (via FDW)
-    dl.*,
+    dl.id::VARCHAR(50) as loan_id,
+    dl.borrower_id::VARCHAR(50) as customer_id,
+    dl.borrower_full_name as customer_name,
+    dl.borrower_phone_number as customer_phone,
+    dl.agent_id::VARCHAR(50) as officer_id,
+    o.officer_name,
+    o.officer_phone,
+    o.region,
+    o.branch,
+    c.state,
+    dl.amount_disbursed as loan_amount,
+    dl.repayment_amount,
+    dl.date_disbursed::DATE as disbursement_date,
+    dl.expected_end_date as maturity_date,
+    dl.tenor_in_days as loan_term_days,
+    dl.interest_rate / 100.0 as interest_rate,  -- Convert percentage to decimal
+    dl.processing_fee + dl.nem_fee as fee_amount,
+    'Direct' as channel,  -- Derive from loan_type or default
+    NULL as channel_partner,
+    dl.status,
+    dl.date_completed::DATE as closed_date,
 
     -- FROM LOCAL COMPUTED (seedsmetrics.loans table)
     lc.current_dpd,
@@ -104,9 +125,13 @@ SELECT
     lc.total_fees_paid,
     lc.fimr_tagged,
     lc.early_indicator_tagged
-FROM loans_base dl
-LEFT JOIN loans_computed lc ON dl.loan_id = lc.loan_id$$,
-    materialization => 'live', options => '{"depends_on": ["loans_base"]}',
+
+FROM django_db.loans_ajoloan dl
+LEFT JOIN officers_live o ON dl.agent_id::VARCHAR(50) = o.officer_id
+LEFT JOIN customers_live c ON dl.borrower_id::VARCHAR(50) = c.customer_id
+LEFT JOIN seedsmetrics.loans_computed lc ON dl.id::VARCHAR(50) = lc.loan_id
+WHERE dl.is_disbursed = TRUE$$,
+    materialization => 'live', options => '{"depends_on": ["officers_live", "customers_live"]}',
     description => 'Loans with their computed fields');
 
 -- Computed here, a relation a day, after what they are made of.
