@@ -160,6 +160,10 @@ run_tap()
 # leaves that rule out where it is missing.
 packages=(binutils perl libipc-run-perl openssl faketime)
 [ "$PG_MAJOR" -gt 15 ] || packages+=(pg-bsd-indent)
+
+# What people look at a warehouse with, for 150_monitoring.
+[ -z "${WH_LONG:-}" ] || packages+=(prometheus prometheus-postgres-exporter
+	prometheus-sql-exporter chromium)
 need_server_packages "${packages[@]}"
 begin_scratch
 build
