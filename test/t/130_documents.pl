@@ -1,5 +1,5 @@
-# The statements of the bridge's, of the sync tracking and of the loan metrics
-# document run as they are typed there.
+# The statements of the bridge's, the sync tracking and the bronze layer document
+# run as they are typed there.
 use strict;
 use warnings;
 
@@ -30,12 +30,10 @@ max_worker_processes = 16
 });
 
 # Run a file of examples/ at a node; everything that was said.
-sub run_file { my ($node, @file) = @_; return run_file_in('postgres', $node, @file) }
-
-sub run_file_in
+sub run_file
 {
-	my ($database, $node, $file, @options) = @_;
-	my ($status, $out, $err) = $node->psql($database, undef, extra_params =>
+	my ($node, $file, @options) = @_;
+	my ($status, $out, $err) = $node->psql('postgres', undef, extra_params =>
 		[ @options, '-f', "$examples/$file" ], on_error_stop => 1);
 
 	is($status, 0, "$file runs to its end") or diag($err);
@@ -66,53 +64,19 @@ like($out, qr/^main_submissions\|2025-08-20 .*\|success\|1\|0$/m, 'current sync 
 like($out, qr/^url_refresh\|[^|]+\|error\|\|0$/m, 'recent sync activity');
 like($out, qr/^main_submissions\|0\.0+\|127$/m, 'performance analysis');
 
-# The loan metrics document, small: the dashboard's own server.
-my $dashboard = PostgreSQL::Test::Cluster->new('dashboard');
-$dashboard->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$dashboard->append_conf('postgresql.conf', "timezone = 'UTC'\nsession_preload_libraries = 'pg_warehouse'\n"
-	  . "max_worker_processes = 16\npg_warehouse.key_file = '" . scratch_dir() . "/pg_warehouse.key'\n");
-$dashboard->start;
-
-sub on_dashboard { return $dashboard->safe_psql('postgres', $_[0]) }
-
-$source->safe_psql('postgres', 'CREATE DATABASE django_production');
-my $today = on_dashboard('SELECT current_date');
-my $yesterday = on_dashboard('SELECT current_date - 1');
-my @address = ('-v', 'host=127.0.0.1', '-v', 'port=' . $source->port);
-run_file_in('django_production', $source, 'hybrid-loan-metrics/source.sql', '-v', 'officers=20', '-v', 'customers=60',
-	'-v', 'loans=120', '-v', "today=$today");
-run_file($dashboard, 'hybrid-loan-metrics/setup.sql', @address);
-run_file($dashboard, 'hybrid-loan-metrics/computed.sql', '-U', 'whadmin');
-run_file($dashboard, 'hybrid-loan-metrics/templates.sql', '-U', 'whadmin');
-on_dashboard("SET ROLE whadmin; SELECT seedsmetrics.begin_day('$yesterday')");
-is(on_dashboard(q{SELECT string_agg(concat_ws(' ', template_name, status, message), E'\n') FROM _wh.wh_refresh() WHERE status <> 'loaded'}), '',
-	'every template is loaded');
-
-my $computed = run_file_in('django_production', $source, 'hybrid-loan-metrics/computed_at_source.sql', '-v', "day=$yesterday");
-is(join("\n", sort split /\n/, on_dashboard('COPY seedsmetrics.loans_computed TO STDOUT')), join("\n", sort split /\n/, $computed),
-	'the computed fields of every loan are those of the source');
-like($computed, qr/^\d+\t[1-9]/m, 'and not all of them are in time');
-
-# Followed by hand, in a database of its own; its views and ours are the same.
-$dashboard->safe_psql('postgres', 'CREATE DATABASE by_hand OWNER metricsuser');
-$dashboard->safe_psql('by_hand', 'CREATE SCHEMA seedsmetrics AUTHORIZATION metricsuser');
-$dashboard->command_ok([ 'pg_dump', '-d', $dashboard->connstr('postgres'), '-t', 'seedsmetrics.loans_computed', '-f', $dashboard->basedir . '/computed.sql' ],
-	'the computed fields are copied');
-$dashboard->safe_psql('by_hand', slurp_file($dashboard->basedir . '/computed.sql'));
-run_file_in('by_hand', $dashboard, 'hybrid-loan-metrics/as_written.sql', @address);
-my (undef, $refused) = $dashboard->psql('by_hand', undef, extra_params => [ '-f', "$examples/hybrid-loan-metrics/as_written_refused.sql" ]);
-is($refused =~ s/\s+/ /gr, '3F000 42883 42703 42P01', 'what PostgreSQL refuses of the document');
-run_file_in('by_hand', $dashboard, 'hybrid-loan-metrics/replaced.sql');
-foreach ([ 'officers_live', 'officer_id', 'updated_at' ], [ 'customers_live', 'customer_id', '-' ], [ 'loans', 'loan_id', '-' ])
-{
-	my ($view, $key, $without) = @$_;
-	my $rows = on_dashboard("SELECT to_jsonb(v) - '$without' FROM seedsmetrics.$view AS v ORDER BY $key");
-
-	is($rows, $dashboard->safe_psql('by_hand', "SELECT to_jsonb(v) - '$without' FROM $view AS v ORDER BY $key"),
-		"$view: by hand and by template, row by row");
-	like($rows, qr/\n/, 'and there are rows');
-}
-run_file($dashboard, 'hybrid-loan-metrics/as_written_dashboard.sql', '-U', 'metricsuser');
-run_file($dashboard, 'hybrid-loan-metrics/replaced_warehouse.sql', '-U', 'whadmin');
+run_file($source, 'bronze-extract-load/source.sql');
+$warehouse->safe_psql('postgres', 'CREATE ROLE grafana_ro LOGIN');
+run_file($warehouse, 'bronze-extract-load/setup.sql', '-v', 'host=' . $source->host, '-v', 'port=' . $source->port);
+is($warehouse->safe_psql('postgres', q{SELECT string_agg(DISTINCT r.status, ' '), count(*)
+FROM unnest('{position_history,trips,alarms,devices,geofences}'::text[]) AS t, _wh.wh_refresh(t, 'tracksolid') AS r}), 'loaded|5', 'five tables are loaded');
+run_file($warehouse, 'bronze-extract-load/control.sql', '-U', 'whadmin');
+$out = run_file($warehouse, 'bronze-extract-load/as_written.sql', '-U', 'whadmin');
+like($out, qr/^40000$/m, 'row-count parity');
+is($warehouse->safe_psql('postgres', q{SET ROLE grafana_ro; SELECT string_agg(table_name || ' ' || loads_last_24h, ', ' ORDER BY table_name) FROM dwh_control.v_table_freshness}),
+	'alarms 1, devices 1, geofences 1, position_history 1, trips 1', 'freshness, for the reader');
+is($warehouse->safe_psql('postgres', q{SET ROLE grafana_ro; SELECT count(*) FROM dwh_control.v_recent_failures}), '0', 'no failure');
+is($warehouse->safe_psql('postgres', q{SELECT rows, rows_inserted, rows_unchanged FROM _wh.wh_refresh('position_history', 'tracksolid')}), '40000|0|40000',
+	'reseeded by its UPDATE: all is read, nothing is doubled');
+is($warehouse->safe_psql('postgres', q{SET ROLE grafana_ro; SELECT count(*), bool_and(rows_loaded_last_run IS NOT NULL) FROM dwh_control.v_watermark_lag}), '3|t', 'the watermarks');
 
 done_testing();
