@@ -28,7 +28,7 @@ $source->start;
 my $dashboard = PostgreSQL::Test::Cluster->new('dashboard');
 $dashboard->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
 $dashboard->append_conf('postgresql.conf', "timezone = 'UTC'\nsession_preload_libraries = 'pg_warehouse'\n"
-	  . "max_worker_processes = 16\npg_warehouse.key_file = '" . scratch_dir() . "/pg_warehouse.key'\n");
+	  . "log_statement = none\nmax_worker_processes = 16\npg_warehouse.key_file = '" . scratch_dir() . "/pg_warehouse.key'\n");
 $dashboard->start;
 
 sub on_dashboard { return $dashboard->safe_psql('postgres', $_[0]) }
