@@ -53,6 +53,10 @@ FROM django_db.ajo_ajouser
 WHERE onboarding_complete = TRUE$$,
     materialization => 'live', description => 'Customers, as they are now');
 
+-- What is inferred from them must be there.
+SELECT template_name, status FROM _wh.wh_refresh('officers_live');
+SELECT template_name, status FROM _wh.wh_refresh('customers_live');
+
 -- Loans without computed fields: what the document's Go query reads.
 SELECT _wh.add_template('loans_base', $$
 SELECT
