@@ -169,7 +169,8 @@ wh_load_check_shrink(const WhTemplate *tmpl, const WhTenant *tenant,
 					INT64_FORMAT " rows", fetched->rows, stored),
 			 errdetail("Tenant \"%s\", template \"%s\", day %s: if the source has purged them, these rows are the only copy. They were kept.",
 					   tenant->name, tmpl->name, day),
-			 errhint("If they are to go: SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s', accept_shrink => true);",
+			 errhint("If they are to go: SELECT * FROM _wh.%s(%s, %s, '%s', '%s', accept_shrink => true);",
+					 wh_template_is_incremental(tmpl) ? "reconcile" : "wh_refresh",
 					 quote_literal_cstr(tmpl->name), quote_literal_cstr(tenant->name),
 					 day, day)));
 }
