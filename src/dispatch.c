@@ -16,11 +16,13 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "crew.h"
 #include "dispatch.h"
 #include "guc.h"
 #include "pool.h"
+#include "retry.h"
 #include "rollup.h"
 #include "settings.h"
 #include "spi.h"
@@ -51,9 +53,15 @@ static List *waiting_units(const Dispatch *dispatch, const WhOutcome *outcomes);
 static void deliver(Dispatch *dispatch, const WhRun *run);
 static void deliver_outcome(Dispatch *dispatch, const WhOutcome *outcome);
 static void run_inside(const WhUnit *unit, WhRun *run);
+static void run_until_over(WhUnit *unit, const WhRunOptions *options, WhRun *run);
 static void run_committed(const WhUnit *unit, WhRun *run);
 static void begin(WhRole *caller);
 static void end(const WhRole *caller);
+static void start(void);
+static void commit(void);
+
+/* In a procedure. */
+static const WhTransactions transactions = {start, commit};
 
 /*
  * Run units; see dispatch.h.
@@ -118,7 +126,8 @@ may_refill_here(const WhUnit *unit, const List *units,
 }
 
 /*
- * Does the one unit need a session of the owner's that this is not?
+ * Does the one unit need a session of the owner's that this is not; or one that
+ * commits, so that the log knows of an upload, and it can be moved?
  */
 static bool
 needs_worker(const List *units, const WhRunOptions *options)
@@ -127,10 +136,14 @@ needs_worker(const List *units, const WhRunOptions *options)
 	WhRole		caller;
 	bool		needs;
 
-	if (list_length(units) != 1 || options->session_path != NULL)
+	if (list_length(units) != 1)
+		return false;
+	unit = (const WhUnit *) linitial(units);
+	if (unit->tmpl->archive && !options->commits)
+		return true;
+	if (options->session_path != NULL)
 		return false;
 
-	unit = (const WhUnit *) linitial(units);
 	begin(&caller);
 	needs = wh_template_is_incremental(unit->tmpl) &&
 		wh_sync_needs_session(unit->tmpl, unit->tenant);
@@ -263,7 +276,8 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 		CHECK_FOR_INTERRUPTS();
 		if (outcomes != NULL)
 			outcome = outcomes[dispatch->next];
-		if (outcome.state == WH_UNIT_DONE || outcome.state == WH_UNIT_LOST)
+		if (outcome.state == WH_UNIT_DONE || outcome.state == WH_UNIT_LOST ||
+			(dispatch->stopped && outcome.run_id != 0))
 			deliver_outcome(dispatch, &outcome);
 		else if (dispatch->stopped)
 			dispatch->next++;
@@ -275,7 +289,7 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 			if (options->consistent)
 				wh_pool_share_snapshot(pool, unit->tenant, unit->period.start);
 			if (options->commits)
-				run_committed(unit, &run);
+				run_until_over(unit, options, &run);
 			else
 				run_inside(unit, &run);
 			MemoryContextSwitchTo(context);
@@ -339,6 +353,7 @@ deliver_outcome(Dispatch *dispatch, const WhOutcome *outcome)
 		wh_run_read(&run);
 	end(&caller);
 
+	wh_run_warn_of_archive(&run);
 	if (lost)
 		run.status = "failed";
 	deliver(dispatch, &run);
@@ -362,6 +377,33 @@ run_inside(const WhUnit *unit, WhRun *run)
 }
 
 /*
+ * Run one unit in transactions of its own, again where its failure may pass.
+ * Units that share a snapshot are repeated together, or not at all.
+ */
+static void
+run_until_over(WhUnit *unit, const WhRunOptions *options, WhRun *run)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhRetry		retry = {0};
+	TimestampTz again;
+
+	for (;;)
+	{
+		unit->attempts = retry.attempts;
+		run_committed(unit, run);
+		MemoryContextSwitchTo(context);
+		if (options->consistent || !wh_retry_plan(&retry, run, &again))
+			return;
+
+		while (GetCurrentTimestamp() < again)
+		{
+			wh_retry_sleep(again);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+}
+
+/*
  * Run one unit in transactions of its own.
  */
 static void
@@ -373,12 +415,11 @@ run_committed(const WhUnit *unit, WhRun *run)
 	wh_unit_start(unit, run);
 	end(&caller);
 	SPI_commit();
+	if (run->reason != NULL)
+		return;
 
-	begin(&caller);
-	wh_unit_work(unit, run);
-	end(&caller);
-	wh_unit_commits(run);
-	SPI_commit();
+	wh_unit_work_committed(unit, run, &transactions);
+	wh_unit_settle(unit, &transactions);
 
 	if (unit->rollup)
 		wh_tidy_committed(unit->tmpl->name, unit->tenant->name);
@@ -418,7 +459,7 @@ wh_tidy_committed(const char *template_name, const char *tenant)
 static void
 begin(WhRole *caller)
 {
-	PushActiveSnapshot(GetTransactionSnapshot());
+	start();
 	wh_become_owner(caller);
 }
 
@@ -427,4 +468,17 @@ end(const WhRole *caller)
 {
 	wh_role_leave(caller);
 	PopActiveSnapshot();
+}
+
+static void
+start(void)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+commit(void)
+{
+	PopActiveSnapshot();
+	SPI_commit();
 }

@@ -73,6 +73,8 @@ extern void wh_check_tls(WhDoctor *doctor);
 extern void wh_check_keys(WhDoctor *doctor);
 extern void wh_check_tenants(WhDoctor *doctor);
 extern void wh_check_bridges(WhDoctor *doctor);
+extern void wh_check_breakers(WhDoctor *doctor);
+extern void wh_check_pauses(WhDoctor *doctor);
 
 /* doctor_data.c */
 extern void wh_check_templates(WhDoctor *doctor);
@@ -81,6 +83,9 @@ extern void wh_check_drift(WhDoctor *doctor);
 extern void wh_check_lost(WhDoctor *doctor);
 extern void wh_check_row_counts(WhDoctor *doctor);
 extern void wh_check_log(WhDoctor *doctor);
+
+/* doctor_archive.c */
+extern void wh_check_archive(WhDoctor *doctor);
 
 /* doctor_cron.c */
 extern void wh_check_cron(WhDoctor *doctor);

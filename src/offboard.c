@@ -21,7 +21,9 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 
+#include "archive.h"
 #include "audit.h"
+#include "breaker.h"
 #include "budget.h"
 #include "compat.h"
 #include "guc.h"
@@ -31,6 +33,7 @@
 #include "livetable.h"
 #include "matview.h"
 #include "names.h"
+#include "pause.h"
 #include "published.h"
 #include "retired.h"
 #include "run.h"
@@ -43,6 +46,9 @@
 #include "unionview.h"
 #include "watermark.h"
 
+/* Objects of the archive that one call removes. */
+#define ERASED_AT_ONCE 10000
+
 /* What drop_tenant() finds, and reports as jsonb. */
 typedef struct Leftovers
 {
@@ -54,6 +60,8 @@ typedef struct Leftovers
 	int64		rows;			/* in all of them, as the ledger says */
 	int64		locks;			/* what dropping takes so far */
 	int64		runs;			/* rows of the log that go, too */
+	int			archived;		/* objects of the archive likewise, */
+	bool		more_archived;	/* but not all of them at once */
 	bool		erase;			/* data and every trace */
 	int			left;			/* relations that a further call drops */
 	List	   *templates;		/* of char *, those for this tenant alone */
@@ -170,6 +178,13 @@ wh_drop_tenant(PG_FUNCTION_ARGS)
 		ereport(NOTICE,
 				(errmsg("%d relations of tenant \"%s\" are not dropped yet", leftovers.left, name),
 				 errdetail("The lock table has no room for more in one transaction. They are shown nowhere."),
+				 errhint("SELECT _wh.drop_tenant(%s, drop_data => true);",
+						 quote_literal_cstr(name))));
+
+	if (leftovers.more_archived)
+		ereport(NOTICE,
+				(errmsg("the archive may have more of tenant \"%s\"", name),
+				 errdetail("A call removes %d files.", ERASED_AT_ONCE),
 				 errhint("SELECT _wh.drop_tenant(%s, drop_data => true);",
 						 quote_literal_cstr(name))));
 
@@ -291,6 +306,10 @@ rename_rows(const WhTenant *tenant, const char *new_name, const char *new_schema
 		" THEN $4 || '.' || template_name ELSE table_name END"
 		" WHERE tenant_name = $1",
 
+		"UPDATE _wh.breakers SET tenant_name = $2 WHERE tenant_name = $1",
+
+		"UPDATE _wh.pauses SET tenant_name = $2 WHERE tenant_name = $1",
+
 		"UPDATE _wh.mv_templates SET tenants = array_replace(tenants, $1, $2)"
 		" WHERE $1 = ANY (tenants)"
 	};
@@ -361,6 +380,7 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 			leftovers->templates = lappend(leftovers->templates, tmpl->name);
 	}
 	leftovers->runs = drop_data ? wh_runs_count(tenant->name) : 0;
+	leftovers->archived = drop_data ? wh_archive_count(tenant, ERASED_AT_ONCE) : 0;
 	leftovers->retired = wh_retired(NULL, tenant->name);
 	foreach(lc, leftovers->retired)
 	{
@@ -482,14 +502,19 @@ drop_leftovers(const WhTenant *tenant, Leftovers *leftovers)
 										 wh_livetables_tidy(wh_live_schema(tenant->schema)));
 
 	wh_schedule_remove(NULL, tenant->name);
+	(void) wh_pauses_end(NULL, tenant->name);
+	(void) wh_breaker_close(tenant->name);
 	(void) wh_slices_forget(NULL, tenant->name);
 	(void) wh_watermarks_forget(NULL, tenant->name);
 	wh_published_forget(NULL, tenant->name);
 	if (leftovers->erase)
+	{
 		erase_traces(tenant);
+		leftovers->more_archived = wh_archive_erase(tenant, ERASED_AT_ONCE) == ERASED_AT_ONCE;
+	}
 
-	/* The tenant itself goes with the last of its relations. */
-	if (leftovers->left > 0)
+	/* The tenant itself goes with the last of its relations and files. */
+	if (leftovers->left > 0 || leftovers->more_archived)
 	{
 		closed.enabled = false;
 		wh_tenant_update(&closed);
@@ -552,6 +577,8 @@ leftovers_json(const WhTenant *tenant, bool dry_run, const Leftovers *leftovers)
 	if (leftovers->erase)
 		appendStringInfo(&json, ", \"runs\": " INT64_FORMAT ", \"left\": %d",
 						 leftovers->runs, leftovers->left);
+	if (leftovers->archived > 0)
+		appendStringInfo(&json, ", \"archived\": %d", leftovers->archived);
 	if (leftovers->templates != NIL)
 	{
 		appendStringInfoString(&json, ", \"templates\": ");

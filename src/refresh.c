@@ -240,7 +240,12 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 						tmpl, tenant, today);
 
 	foreach(lc, units)
-		((WhUnit *) lfirst(lc))->rules = request->rules;
+	{
+		WhUnit	   *unit = (WhUnit *) lfirst(lc);
+
+		unit->rules = request->rules;
+		unit->named = request->named && !request->scheduled;
+	}
 
 	return units;
 }
@@ -264,7 +269,7 @@ lost_units(const WhRequest *request, const WhTemplate *tmpl,
 			days = lappend_int(days, day);
 	}
 
-	return add_due(NIL, days, WH_LOAD, tmpl, tenant, today);
+	return add_due(NIL, days, WH_RESTORE, tmpl, tenant, today);
 }
 
 /*

@@ -13,20 +13,33 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "admission.h"
+#include "archive.h"
+#include "catchup.h"
 #include "compare.h"
 #include "due.h"
+#include "extract.h"
 #include "live.h"
 #include "livetable.h"
 #include "matview.h"
 #include "rolledday.h"
 #include "rollup.h"
+#include "settings.h"
 #include "slice.h"
 #include "sync.h"
 #include "unit.h"
 
-static const char *reason_to_skip(const WhUnit *unit);
+static void begin(const WhTransactions *transactions, WhRole *caller,
+				  MemoryContext context);
+static void commit(const WhTransactions *transactions, const WhRole *caller,
+				   const WhRun *run);
+static const char *reason_to_skip(const WhUnit *unit, WhRun *run);
+static void restore_unit(const WhUnit *unit, WhRun *run);
+static int64 extract_of(const WhUnit *unit);
 static void recheck_unit(WhRun *run, void *arg);
 static void load_unit(WhRun *run, void *arg);
+static void choose_rows(WhRun *run, WhUnit *unit);
+static void leave_rows(WhRun *run, const WhUnit *unit);
 static void load_incremental(WhRun *run, const WhUnit *unit);
 static void load_live(WhRun *run, const WhUnit *unit);
 static void load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
@@ -58,8 +71,83 @@ wh_unit_make(const WhTemplate *tmpl, const WhTenant *tenant, WhPeriod period,
 void
 wh_unit_run(const WhUnit *unit, WhRun *run)
 {
+	WhUnit		now = *unit;
+	WhRun		former;
+
 	wh_unit_start(unit, run);
+	if (run->reason == NULL && wh_catchup_find(unit, run))
+	{
+		/* A refill's lock would last until the other is done. */
+		now.rules.may_refill = false;
+		wh_catchup_load(&now, &former);
+	}
+	wh_unit_work(&now, run);
+}
+
+/*
+ * Do the work in transactions of its own; see unit.h.
+ */
+void
+wh_unit_work_committed(const WhUnit *unit, WhRun *run,
+					   const WhTransactions *transactions)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		waiting = false;
+	WhRole		caller;
+	WhRun		former;
+
+	if (unit->tmpl->archive)
+	{
+		begin(transactions, &caller, context);
+		waiting = wh_catchup_find(unit, run);
+		commit(transactions, &caller, run);
+	}
+	if (waiting)
+	{
+		begin(transactions, &caller, context);
+		wh_catchup_load(unit, &former);
+		commit(transactions, &caller, &former);
+	}
+
+	begin(transactions, &caller, context);
 	wh_unit_work(unit, run);
+	commit(transactions, &caller, run);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Move what is loaded; see unit.h.
+ */
+void
+wh_unit_settle(const WhUnit *unit, const WhTransactions *transactions)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhRole		caller;
+
+	if (!unit->tmpl->archive || unit->rollup)
+		return;
+
+	begin(transactions, &caller, context);
+	(void) wh_archive_settle(unit->tmpl->name, unit->tenant->name);
+	wh_role_leave(&caller);
+	transactions->commit();
+	MemoryContextSwitchTo(context);
+}
+
+static void
+begin(const WhTransactions *transactions, WhRole *caller, MemoryContext context)
+{
+	transactions->begin();
+	wh_become_owner(caller);
+	MemoryContextSwitchTo(context);
+}
+
+static void
+commit(const WhTransactions *transactions, const WhRole *caller, const WhRun *run)
+{
+	wh_role_leave(caller);
+	wh_unit_commits(run);
+	transactions->commit();
 }
 
 /*
@@ -69,7 +157,13 @@ void
 wh_unit_start(const WhUnit *unit, WhRun *run)
 {
 	wh_unit_name(unit, run);
+	run->reason = wh_admission_refusal(unit);
 	wh_run_start(run, wh_unit_kind(unit));
+	if (run->reason == NULL)
+		return;
+
+	run->status = "skipped";
+	wh_run_finish(run);
 }
 
 const char *
@@ -77,8 +171,11 @@ wh_unit_kind(const WhUnit *unit)
 {
 	if (unit->rollup)
 		return "rollup";
+	if (unit->replays != 0)
+		return "replay";
 
-	return unit->purpose == WH_LOAD ? "refresh" : "reconcile";
+	return unit->purpose == WH_LOAD || unit->purpose == WH_RESTORE
+		? "refresh" : "reconcile";
 }
 
 /*
@@ -92,7 +189,9 @@ wh_unit_name(const WhUnit *unit, WhRun *run)
 	run->tenant_name = unit->tenant->name;
 	run->period = &unit->period;
 	run->table_name = psprintf("%s.%s", unit->tenant->schema, unit->tmpl->name);
+	run->attempts = unit->attempts;
 	run->as_of = DT_NOBEGIN;
+	run->place = -1;
 }
 
 /*
@@ -101,17 +200,82 @@ wh_unit_name(const WhUnit *unit, WhRun *run)
 void
 wh_unit_work(const WhUnit *unit, WhRun *run)
 {
-	run->reason = reason_to_skip(unit);
+	if (run->reason != NULL)
+		return;
+
+	run->reason = reason_to_skip(unit, run);
 	if (run->reason != NULL)
 		run->status = "skipped";
 	else
 	{
 		wh_run_reap(run);
-		wh_run_contained(run, unit->rollup ? roll_up_unit :
-						 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
-						 unconstify(WhUnit *, unit));
+		if (unit->purpose == WH_RESTORE)
+			restore_unit(unit, run);
+		else
+			wh_run_contained(run, unit->rollup ? roll_up_unit :
+							 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
+							 unconstify(WhUnit *, unit));
+		if (run->postponed)
+		{
+			run->reason = run->error->message;
+			run->status = "skipped";
+			run->error = NULL;
+		}
+		wh_admission_leave(unit, run);
 	}
 	wh_run_finish(run);
+}
+
+/*
+ * Load an extract for a run of before; see unit.h.
+ */
+void
+wh_unit_load_again(const WhUnit *unit, WhRun *run)
+{
+	wh_run_contained(run, load_unit, unconstify(WhUnit *, unit));
+	wh_run_finish(run);
+}
+
+/*
+ * Bring back what nobody can read any more: as it was, where the archive has
+ * that, else as the source has it now.
+ */
+static void
+restore_unit(const WhUnit *unit, WhRun *run)
+{
+	WhUnit		archived = *unit;
+
+	archived.replays = extract_of(unit);
+	if (archived.replays != 0)
+	{
+		wh_run_contained(run, load_unit, &archived);
+		if (run->error == NULL)
+			return;
+
+		wh_run_warn(run);
+		run->error = NULL;
+		run->replays = 0;
+	}
+	wh_run_contained(run, load_unit, unconstify(WhUnit *, unit));
+}
+
+/*
+ * Find the run whose extract is all that the unit's day held when it had
+ * closed; 0: there is none.
+ */
+static int64
+extract_of(const WhUnit *unit)
+{
+	const WhSlice *slice = wh_slice_find(unit->tmpl->name, unit->tenant->name,
+										 &unit->period);
+	const WhUpload *upload;
+
+	if (slice == NULL || slice->run_id == 0 ||
+		slice->as_of < wh_period_span(&unit->period, unit->tenant->time_zone).end)
+		return 0;
+	upload = wh_upload(slice->run_id);
+
+	return upload != NULL && upload->archived.path != NULL ? upload->run_id : 0;
 }
 
 /*
@@ -149,6 +313,14 @@ wh_unit_kept_out(const WhUnit *unit)
 }
 
 const char *
+wh_unit_held_up(const WhUnit *unit)
+{
+	const char *reason = wh_unit_kept_out(unit);
+
+	return reason != NULL ? reason : wh_admission_refusal(unit);
+}
+
+const char *
 wh_unit_tenant_gone(const char *tenant)
 {
 	return psprintf("tenant \"%s\" was dropped or renamed meanwhile", tenant);
@@ -159,9 +331,10 @@ wh_unit_tenant_gone(const char *tenant)
  * stays until the end of the transaction.
  */
 static const char *
-reason_to_skip(const WhUnit *unit)
+reason_to_skip(const WhUnit *unit, WhRun *run)
 {
 	const WhSlice *slice;
+	const char *reason;
 
 	if (!unit->begun)
 		return wh_unit_kept_out(unit);
@@ -171,6 +344,9 @@ reason_to_skip(const WhUnit *unit)
 	if (wh_tenant_find(unit->tenant->name) == NULL)
 		return wh_unit_tenant_gone(unit->tenant->name);
 
+	if (unit->replays != 0)
+		return NULL;
+
 	slice = wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start);
 	if (unit->rollup)
 		return slice != NULL && slice->period.kind >= unit->period.kind &&
@@ -178,7 +354,9 @@ reason_to_skip(const WhUnit *unit)
 			psprintf("template \"%s\" is already rolled up in \"%s.%s\"", unit->tmpl->name,
 					 slice->relation_schema, slice->relation_name) : NULL;
 
-	return wh_unit_kept_out(unit);
+	reason = wh_unit_kept_out(unit);
+
+	return reason != NULL ? reason : wh_admission_enter(unit, run);
 }
 
 /*
@@ -210,22 +388,25 @@ recheck_unit(WhRun *run, void *arg)
 static void
 load_unit(WhRun *run, void *arg)
 {
-	const WhUnit *unit = (const WhUnit *) arg;
+	WhUnit		unit = *(const WhUnit *) arg;
 	WhMatviewResult result = {0};
 	const WhLoaded *loaded = &result.loaded;
 
-	if (wh_template_is_incremental(unit->tmpl))
+	if (wh_template_is_live(unit.tmpl))
 	{
-		load_incremental(run, unit);
+		load_live(run, &unit);
 		return;
 	}
-	if (wh_template_is_live(unit->tmpl))
+
+	choose_rows(run, &unit);
+	if (wh_template_is_incremental(unit.tmpl))
 	{
-		load_live(run, unit);
+		load_incremental(run, &unit);
+		leave_rows(run, &unit);
 		return;
 	}
-	if (!load_rolled_day(run, unit, &result))
-		load_relation(run, unit, &result);
+	if (!load_rolled_day(run, &unit, &result))
+		load_relation(run, &unit, &result);
 
 	run->status = "loaded";
 	run->method = wh_method_name(loaded->method);
@@ -241,6 +422,55 @@ load_unit(WhRun *run, void *arg)
 	run->load_ms = result.load_ms;
 	run->lock_ms = loaded->lock_ms;
 	run->as_of = loaded->fetched.as_of;
+	leave_rows(run, &unit);
+}
+
+/*
+ * Say where rows come from, and whether the archive sees them.
+ */
+static void
+choose_rows(WhRun *run, WhUnit *unit)
+{
+	const WhUpload *upload;
+
+	if (unit->replays == 0)
+	{
+		if (unit->tmpl->archive)
+			unit->rules.archive = wh_archive_begin(unit->tmpl, unit->tenant, run);
+		return;
+	}
+
+	upload = wh_upload(unit->replays);
+	if (upload == NULL || upload->archived.path == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the archive has no extract of run " INT64_FORMAT, unit->replays),
+				 errhint("SELECT run_id, csv_path FROM _wh.extract_runs WHERE csv_path IS NOT NULL;")));
+	if (unit->replays != run->run_id)
+		run->replays = unit->replays;
+	unit->rules.prove = false;
+	unit->rules.extract = wh_extract_open(upload);
+}
+
+/*
+ * Be done with the rows.  The extract of another run is this one's from now on,
+ * too, and has been loaded.
+ */
+static void
+leave_rows(WhRun *run, const WhUnit *unit)
+{
+	MemoryContext caller;
+
+	if (unit->rules.extract == NULL)
+		return;
+	wh_extract_close(unit->rules.extract);
+	if (run->replays == 0)
+		return;
+
+	wh_upload_loaded(run->replays, run);
+	caller = MemoryContextSwitchTo(run->context);
+	run->archived = wh_upload(run->replays)->archived;
+	MemoryContextSwitchTo(caller);
 }
 
 /*

@@ -1,24 +1,9 @@
--- What a later version builds answers by its name.
-\set VERBOSITY default
-SELECT _wh.replay(1);
-ERROR:  _wh.replay() is not built yet
-HINT:  CHANGELOG.md says what each version brings.
-\echo :SQLSTATE
-0A000
 -- Every public object has a comment.
 SELECT p.oid::regprocedure FROM pg_proc p
 WHERE p.pronamespace = '_wh'::regnamespace AND p.prorettype <> 'trigger'::regtype
   AND obj_description(p.oid, 'pg_proc') IS NULL
   AND NOT EXISTS (SELECT FROM pg_range r JOIN pg_type t ON t.oid = r.rngtypid
                   WHERE t.typnamespace = '_wh'::regnamespace AND p.prorettype IN (r.rngtypid, r.rngmultitypid));
- oid 
------
-(0 rows)
-
 SELECT c.oid::regclass FROM pg_class c
 WHERE c.relnamespace = '_wh'::regnamespace AND c.relkind IN ('r', 'v', 'f')
   AND obj_description(c.oid, 'pg_class') IS NULL;
- oid 
------
-(0 rows)
-
