@@ -55,6 +55,9 @@ typedef struct WhTemplate
 	char	   *after_create;
 	Interval   *daily_retention;
 	Interval   *monthly_retention;
+	bool		archive;		/* see options.h */
+	bool		archive_required;
+	Interval   *archive_retention;
 	bool		keep_stored;	/* on_conflict: rows that are there stay */
 	bool		has_overlap;	/* even where it is not needed */
 	int64		overlap;		/* in microseconds */
@@ -82,6 +85,9 @@ extern bool wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant);
  */
 extern bool wh_template_is_daily(const WhTemplate *tmpl);
 extern bool wh_template_is_incremental(const WhTemplate *tmpl);
+
+/* Is it never copied: a view over foreign tables? */
+extern bool wh_template_is_live(const WhTemplate *tmpl);
 
 /* How many indexes a relation of the template carries. */
 extern int	wh_template_index_count(const WhTemplate *tmpl);
