@@ -163,7 +163,7 @@ packages=(binutils perl libipc-run-perl openssl faketime)
 
 # What people look at a warehouse with, for 150_monitoring.
 [ -z "${WH_LONG:-}" ] || packages+=(prometheus prometheus-postgres-exporter
-	prometheus-sql-exporter chromium)
+	prometheus-sql-exporter chromium "postgresql-$PG_MAJOR-postgis-3")
 need_server_packages "${packages[@]}"
 begin_scratch
 build
