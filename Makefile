@@ -48,6 +48,9 @@ include $(PGXS)
 $(INSTALL_SQL): $(FRAGMENTS) pg_warehouse.control
 	cat $(FRAGMENTS) > $@
 
+# PGXS does not look who includes what.
+$(OBJS): $(wildcard src/*.h)
+
 else
 
 .PHONY: $(COMMANDS)
