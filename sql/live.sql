@@ -74,6 +74,8 @@ SELECT tenant_name, state, slices, row_count, total_bytes FROM _wh.wh_status() W
 SELECT tenant_name, relations, rows, total_bytes, index_bytes FROM _wh.v_storage WHERE template_name = 'officers_live' ORDER BY 1;
 SELECT * FROM _wh.wh_check() WHERE subject LIKE '%live%';
 
+SELECT check_name, status, detail FROM _wh.wh_doctor() WHERE status <> 'ok' AND detail LIKE '%officers_live%';
+
 -- A second refresh finds all as it should be, and writes neither view nor table.
 CREATE FUNCTION live_made(relation regclass) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(r.xmin::text, ' ' ORDER BY r.oid) FROM pg_rewrite AS r WHERE ev_class = relation $$;
 SELECT live_made('live_a.officers_live') AS made, 'live_a.officers_live'::regclass::oid AS view, 'live_a__src.accounts_customuser'::regclass::oid AS source \gset
@@ -285,6 +287,8 @@ SELECT detail, hint FROM live_runs;
 SELECT _wh.add_template('way_round_live', 'SELECT id, note FROM bad_live', 'id integer, note text', materialization => 'live', tenants => '{live_a}');
 SELECT status FROM _wh.wh_refresh('way_round_live');
 SELECT _wh.alter_template('bad_live', query_template => 'SELECT id, note FROM way_round_live');
+SELECT status, sqlstate, message FROM _wh.wh_refresh('bad_live');
+SELECT _wh.alter_template('bad_live', query_template => 'SELECT id, note FROM public.bad_live');
 SELECT status, sqlstate, message FROM _wh.wh_refresh('bad_live');
 SELECT _wh.drop_template('bad_live', drop_data => true);
 \echo :SQLSTATE

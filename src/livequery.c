@@ -30,6 +30,8 @@
 #include "names.h"
 #include "period.h"
 #include "spi.h"
+#include "viewmake.h"
+#include "viewtable.h"
 
 static void raise_no_bridge(const WhTemplate *tmpl, const WhTenant *tenant) pg_attribute_noreturn();
 static RawStmt *parse(const char *sql);
@@ -237,11 +239,14 @@ wh_livequery_check_circle(const WhLiveQuery *query, Oid own)
 		if (name->source == NULL)
 			relids = lappend(relids, psprintf("%u", relid_here(name->here, name->name)));
 	}
-	if (relids == NIL || !OidIsValid(own))
+	if (relids == NIL)
 		return;
 
+	/* What the foreign table of the layout expand shows, no catalog knows. */
 	args[0] = wh_text_array(relids);
-	args[1] = wh_int8(own);
+	args[1] = wh_text_array(list_make3(psprintf("%u", own),
+									   psprintf("%u", wh_view_relid(query->tmpl, WH_PUBLIC_VIEW)),
+									   psprintf("%u", wh_viewtable_relid(query->tmpl))));
 	SPI_connect();
 	found = wh_spi(SPI_OK_SELECT,
 				   "WITH RECURSIVE reads AS ("
@@ -251,7 +256,7 @@ wh_livequery_check_circle(const WhLiveQuery *query, Oid own)
 				   " JOIN pg_catalog.pg_depend AS d ON d.objid = w.oid"
 				   " AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
 				   " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass)"
-				   " SELECT FROM reads WHERE relid = $2::pg_catalog.oid",
+				   " SELECT FROM reads WHERE relid = ANY ($2::pg_catalog.oid[])",
 				   args, lengthof(args));
 	SPI_finish();
 
