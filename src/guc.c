@@ -18,6 +18,7 @@
 
 char	   *wh_key_file = NULL;
 char	   *wh_sslrootcert = NULL;
+char	   *wh_archive_directory = NULL;
 int			wh_log_retention = 90 * MINUTES_PER_DAY;
 int			wh_failure_retention = 365 * MINUTES_PER_DAY;
 int			wh_max_workers = 4;
@@ -52,6 +53,14 @@ wh_guc_define(void)
 							   "Sets the certificate authorities that tenants' certificates are verified against.",
 							   "A tenant's own sslrootcert comes first; empty means libpq's default file.",
 							   &wh_sslrootcert,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("pg_warehouse.archive_directory",
+							   "Sets the folder that extracts are archived in.",
+							   "An absolute path outside the data directory, owned by the server's user; empty means none.",
+							   &wh_archive_directory,
 							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);

@@ -7,6 +7,7 @@
 
 extern char *wh_key_file;		/* resolved default: wh_guc_key_file() */
 extern char *wh_sslrootcert;
+extern char *wh_archive_directory;	/* empty: none */
 extern int	wh_log_retention;	/* minutes; -1: for ever */
 extern int	wh_failure_retention;	/* likewise, of failures */
 extern int	wh_max_workers;
