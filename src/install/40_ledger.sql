@@ -142,6 +142,9 @@ COMMENT ON COLUMN _wh.extract_runs.expected_by IS 'An outside service''s sync is
 COMMENT ON COLUMN _wh.extract_runs.latest_timestamp IS 'Up to where an outside service has read, as it says';
 CREATE INDEX extract_runs_unit_idx ON _wh.extract_runs (template_name, tenant_name, period_start, run_id);
 CREATE INDEX extract_runs_started_idx ON _wh.extract_runs (run_started_at);
+-- What a tenant was asked for today (bytes_per_day, seconds_per_day).
+CREATE INDEX extract_runs_tenant_idx ON _wh.extract_runs (tenant_name, run_started_at)
+    WHERE kind IN ('refresh', 'reconcile');
 CREATE INDEX extract_runs_open_idx ON _wh.extract_runs (template_name, tenant_name)
     WHERE status IN ('extracting', 'uploaded');
 -- What is asked of every pair each time somebody looks: its last load, how its

@@ -360,7 +360,9 @@ CREATE FUNCTION _wh.wh_status() RETURNS TABLE (
     hint text,
     freshness_target interval,
     last_duration_ms double precision,
-    unresolved_failures bigint
+    unresolved_failures bigint,
+    breaker text,
+    paused_since timestamptz
 )
     LANGUAGE sql STABLE
     SET jit TO off
@@ -368,8 +370,14 @@ CREATE FUNCTION _wh.wh_status() RETURNS TABLE (
         SELECT f.template_name, f.tenant_name, f.state, f.last_loaded_at, f.lag,
                COALESCE(held.slices, 0), held.row_count, held.total_bytes,
                failure.error_message, failure.error_hint,
-               f.freshness_target, f.last_duration_ms, COALESCE(failure.failures, 0)
+               f.freshness_target, f.last_duration_ms, COALESCE(failure.failures, 0),
+               COALESCE(breaker.state, 'closed'),
+               (SELECT pg_catalog.min(p.paused_at)
+                FROM _wh.v_paused AS p
+                WHERE (p.template_name IS NULL OR p.template_name OPERATOR(pg_catalog.=) f.template_name)
+                  AND (p.tenant_name IS NULL OR p.tenant_name OPERATOR(pg_catalog.=) f.tenant_name))
         FROM _wh.v_table_freshness AS f
+        LEFT JOIN _wh.v_breakers AS breaker ON breaker.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
         LEFT JOIN (
             SELECT s.template_name, s.tenant_name,
                    pg_catalog.count(*) AS slices,
