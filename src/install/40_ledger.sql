@@ -67,6 +67,9 @@ COMMENT ON COLUMN _wh.slices.bounds_of IS 'The time column and its type that the
 CREATE INDEX slices_tenant_name_idx ON _wh.slices (tenant_name);
 CREATE INDEX slices_span_idx ON _wh.slices (template_name, tenant_name, period_start)
     WHERE period_kind OPERATOR(pg_catalog.<>) 'day';
+-- What of all pairs there is on a day, and which day was the first.
+CREATE INDEX slices_start_idx ON _wh.slices (period_start)
+    WHERE period_kind OPERATOR(pg_catalog.<>) 'whole';
 SELECT pg_catalog.pg_extension_config_dump('_wh.slices', '');
 
 CREATE TABLE _wh.retired_relations (

@@ -1,6 +1,7 @@
 CREATE FUNCTION _wh.wh_health() RETURNS jsonb
     LANGUAGE sql STABLE
     SET jit TO off
+    SET max_parallel_workers_per_gather TO 0
     BEGIN ATOMIC
         SELECT pg_catalog.jsonb_build_object(
             'status', CASE

@@ -11,6 +11,7 @@ COMMENT ON FUNCTION _wh.metric_labels(text, text) IS 'Labels of a metric of one 
 CREATE FUNCTION _wh.wh_metrics() RETURNS text
     LANGUAGE sql STABLE
     SET jit TO off
+    SET max_parallel_workers_per_gather TO 0
     BEGIN ATOMIC
         WITH pair AS (
             SELECT s.*, _wh.metric_labels(s.template_name, s.tenant_name) AS labels
