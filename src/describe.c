@@ -176,7 +176,8 @@ wh_describe_check(const WhRemoteColumns *remote, const WhTemplate *tmpl,
 	if (lines == NIL || (adapts && missing < tmpl->columns->natts))
 		return lines;
 
-	wh_remote_failed_mark();
+	if (!wh_template_is_local(tmpl))
+		wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("columns at the source differ from those that template \"%s\" declares",

@@ -213,7 +213,7 @@ is(query("SELECT status FROM _wh.wh_refresh('must', $day)"), 'loaded', 'out of t
 # No room: nothing of it is left, the data is loaded or not.
 SKIP:
 {
-	skip $SmallDisk::why_not, 6 if $SmallDisk::why_not;
+	skip $SmallDisk::why_not, 9 if $SmallDisk::why_not;
 
 	$node->safe_psql('src_t', q{TRUNCATE days; INSERT INTO days SELECT i, '2024-05-01 12:00+00', md5(i::text) || md5(random()::text) FROM generate_series(1, 300000) AS i});
 	my $before = files();
@@ -224,6 +224,16 @@ SKIP:
 	is(query("SELECT status, sqlstate FROM _wh.wh_refresh('must', $day)"), 'failed|53100', 'no room, archive_required: not loaded');
 	is(query('SELECT count(*) FROM t.must_2024_05_01'), '1000', 'at all');
 	is(files(), $before, 'no file is left');
+
+	# The file that the extract is written to first.
+	mkdir "$place/space";
+	$node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$place/space'");
+	query('GRANT CREATE ON TABLESPACE small TO PUBLIC');
+	my $small = 'SET pg_warehouse.max_workers = 0; SET temp_tablespaces = small; SELECT status, sqlstate FROM _wh.wh_refresh';
+	($rc, $out, $err) = $node->psql('postgres', "$small('days', $day)");
+	is($out, 'loaded|', 'no room for the temporary file: loaded');
+	like($err, qr/rows are loaded and not archived: could not write the extract to a temporary file: No space left on device/, 'with a warning');
+	is(query("$small('must', $day)"), 'failed|53100', 'archive_required: not loaded');
 	$node->safe_psql('src_t', q{TRUNCATE days; INSERT INTO days SELECT i, '2024-05-01 12:00+00', repeat('day ', 20) || i FROM generate_series(1, 1000) AS i});
 }
 
