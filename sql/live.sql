@@ -322,6 +322,21 @@ SELECT _wh.drop_template('taken_live');
 SELECT _wh.add_tenant('of_mine__src', 'localhost', 'x', 'y');
 \echo :SQLSTATE
 
+-- What depends_on lists is the tenant's relation here, and comes first; z_agents
+-- is one by days, of which there is no view before.
+SELECT _wh.add_template('loans_ajoloan', 'SELECT id, agent_id FROM loans_ajoloan WHERE agent_id = 7 AND id % 2 = 0', 'id bigint, agent_id integer', materialization => 'snapshot', tenants => '{live_a}');
+SELECT _wh.add_template('z_agents', 'SELECT {DAY_START}::date AS day, id AS agent_id, username AS name FROM accounts_customuser WHERE id = 7', 'day date, agent_id integer, name text', time_column => 'day', tenants => '{live_a}');
+SELECT _wh.add_template('first_live', 'SELECT o.id, count(DISTINCT l.id) AS loans, min(z.name) AS name FROM accounts_customuser AS o JOIN loans_ajoloan AS l ON l.agent_id = o.id JOIN z_agents AS z ON z.agent_id = o.id GROUP BY o.id',
+    'id integer, loans bigint, name text', materialization => 'live', tenants => '{live_a}', options => '{"depends_on": ["loans_ajoloan", "z_agents"]}');
+SELECT status, sqlstate, message FROM _wh.wh_refresh('first_live');
+SELECT detail, hint FROM live_runs;
+SELECT template_name, status, method FROM _wh.wh_refresh(tenant => 'live_a') WHERE template_name IN ('first_live', 'loans_ajoloan', 'z_agents');
+SELECT f.*, f.loans = (SELECT count(*) FROM live_a.loans_ajoloan) AS of_here FROM live_a.first_live AS f;
+SELECT state, stale_because FROM _wh.v_table_freshness WHERE table_name LIKE '%first_live%';
+SELECT _wh.drop_template('z_agents', drop_data => true);
+\echo :SQLSTATE
+SELECT count(_wh.drop_template(name, drop_data => true)) FROM unnest('{first_live,loans_ajoloan,z_agents}'::text[]) AS name;
+
 -- A tenant is renamed: schema, foreign tables, views and what they say.
 SELECT _wh.rename_tenant('live_a', 'live_aa', rename_schema => true);
 SELECT schema_name, name FROM public.officers_live WHERE id = 7 ORDER BY 1;

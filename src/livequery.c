@@ -6,9 +6,9 @@
  * Whoever wrote the query thought of the source, so a name is looked for there
  * first: without a schema in the bridge's, with one in that (the bridge's
  * local schema stands for the remote one).  What the source does not have, and
- * what is written with the tenant's own schema, is a relation here: of the
- * tenant's schema, as another template's or a table that the owner keeps
- * there, or of any schema that is named.
+ * what is written with the tenant's own schema or named in depends_on, is a
+ * relation here: of the tenant's schema, as another template's or a table that
+ * the owner keeps there, or of any schema that is named.
  *
  * Names are settled in the parse tree, so the text is what its author wrote
  * and no search path decides about a relation.  Functions and types are looked
@@ -321,11 +321,20 @@ find_name(const WhLiveQuery *query, const char *schema, const char *name)
 }
 
 /*
- * Is the name written so that it can only be a relation here?
+ * Can the name only be a relation here: as it is written, or since the template
+ * depends on another one of that name?
  */
 static bool
 is_here(const WhLiveQuery *query, const WhLiveName *name)
 {
+	ListCell   *lc;
+
+	foreach(lc, name->schema == NULL ? query->tmpl->depends_on : NIL)
+	{
+		if (strcmp((const char *) lfirst(lc), name->name) == 0)
+			return true;
+	}
+
 	return name->schema != NULL &&
 		(strcmp(name->schema, query->tenant->schema) == 0 ||
 		 strcmp(name->schema, query->live_schema) == 0 ||
@@ -457,6 +466,9 @@ raise_missing(const WhLiveQuery *query, const WhLiveName *name)
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("relation %s of live template \"%s\" is neither at the source nor here",
 					written, query->tmpl->name),
+			 is_here(query, name) ?
+			 errdetail("Tenant \"%s\": looked for in schema \"%s\" here.", query->tenant->name,
+					   name->schema == NULL ? query->tenant->schema : name->schema) :
 			 errdetail("Tenant \"%s\": looked for in schema \"%s\" of bridge \"%s\" and in schema \"%s\" here.",
 					   query->tenant->name, source_schema(query, name), query->bridge->server,
 					   name->schema == NULL ? query->tenant->schema : name->schema),

@@ -22,7 +22,7 @@ SELECT t.template_name, i.input_name
 FROM _wh.mv_templates AS t
 CROSS JOIN LATERAL pg_catalog.jsonb_array_elements_text(
     t.options OPERATOR(pg_catalog.->) 'depends_on') AS i (input_name);
-COMMENT ON VIEW _wh.v_inputs IS 'What each derived template is made of: the templates that it depends on';
+COMMENT ON VIEW _wh.v_inputs IS 'What each derived or live template is made of: the templates that it depends on';
 
 -- Called for derived units only, which its cost says for the planner: it cannot
 -- know how few these are.
