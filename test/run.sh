@@ -161,9 +161,10 @@ run_tap()
 packages=(binutils perl libipc-run-perl openssl faketime)
 [ "$PG_MAJOR" -gt 15 ] || packages+=(pg-bsd-indent)
 
-# What people look at a warehouse with, for 150_monitoring.
+# What people look at a warehouse with, for 150_monitoring; and geometry, for
+# 160_archive.
 [ -z "${WH_LONG:-}" ] || packages+=(prometheus prometheus-postgres-exporter
-	prometheus-sql-exporter chromium)
+	prometheus-sql-exporter chromium "postgresql-$PG_MAJOR-postgis-3")
 need_server_packages "${packages[@]}"
 begin_scratch
 build

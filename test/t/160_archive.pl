@@ -279,13 +279,13 @@ SKIP:
 
 	skip 'PostGIS is not installed (make check-all installs it)', 4 if $there eq '0';
 	$node->safe_psql('src_t', q{CREATE EXTENSION postgis;
-CREATE TABLE places (id integer PRIMARY KEY, geom geometry(Geometry, 4326), geog geography(Point, 4326));
+CREATE TABLE places (id integer PRIMARY KEY, geom geometry, geog geography(Point, 4326));
 INSERT INTO places VALUES (1, 'SRID=4326;POINT(36.8219462 -1.2920659)', 'POINT(36.8219462 -1.2920659)'),
 	(2, NULL, NULL), (3, 'SRID=4326;LINESTRING(0 0, 0.1 0.2, 1e-9 3)', NULL), (4, 'SRID=4326;POLYGON EMPTY', NULL), (5, ST_SetSRID(ST_MakePoint(1/3.0::float8, pi()), 4326), NULL),
 	(6, 'SRID=4326;POINT ZM (1 2 3 4)', NULL);
 GRANT SELECT ON places TO wh_src});
 	query(q{CREATE EXTENSION postgis;
-SELECT _wh.add_template('places', 'SELECT id, geom, geog FROM places', 'id integer, geom public.geometry(Geometry, 4326), geog public.geography(Point, 4326)',
+SELECT _wh.add_template('places', 'SELECT id, geom, geog FROM places', 'id integer, geom public.geometry, geog public.geography(Point, 4326)',
     materialization => 'snapshot', options => '{"archive": true}')});
 	is(query("SELECT status, rows FROM _wh.wh_refresh('places', 't')"), 'loaded|6', 'geometry is loaded');
 	my $file = "$archive/" . query("SELECT csv_path FROM _wh.extract_runs WHERE template_name = 'places'");
