@@ -58,10 +58,13 @@ typedef struct Target
 	bool		populated;
 	bool		is_table;		/* of a template that was incremental */
 	int64		rows;			/* stored, as the ledger says */
+	int64		lost;			/* that the ledger says were stored, and are
+								 * not there any more */
 } Target;
 
 static void find_target(Target *target);
 static const WhSlice *locate(Target *target);
+static int64 rows_known(const Target *target);
 static void find_and_lock_target(Target *target);
 static void check_ours(Target *target, const WhSlice *slice);
 static void check_plain(const Target *target);
@@ -289,6 +292,7 @@ find_target(Target *target)
 		check_ours(target, slice);
 
 	target->rows = target->populated ? slice->row_count : 0;
+	target->lost = target->populated ? 0 : rows_known(target);
 }
 
 static const WhSlice *
@@ -313,6 +317,18 @@ locate(Target *target)
 									  get_namespace_oid(target->schema, true));
 
 	return slice;
+}
+
+/*
+ * Tell how many rows the period had when it was loaded last.
+ */
+static int64
+rows_known(const Target *target)
+{
+	const WhSlice *slice = wh_slice_find(target->tmpl->name, target->tenant->name,
+										 target->period);
+
+	return slice != NULL ? slice->row_count : 0;
 }
 
 /*
@@ -424,6 +440,9 @@ load(const Target *target, WhMatviewResult *result)
 		replace(target, loaded);
 		result->replaced = true;
 	}
+	if (target->lost > 0)
+		wh_load_check_lost(target->tmpl, target->tenant, target->period,
+						   target->rules, target->lost, &loaded->fetched);
 	if (target->rules->prove)
 		prove(target, result);
 

@@ -37,7 +37,7 @@ static void roll_up_unit(WhRun *run, void *arg);
  */
 WhUnit *
 wh_unit_make(const WhTemplate *tmpl, const WhTenant *tenant, WhPeriod period,
-		  bool begun)
+			 bool begun)
 {
 	WhUnit	   *unit = (WhUnit *) palloc0(sizeof(WhUnit));
 
