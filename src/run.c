@@ -47,7 +47,7 @@ static char *service_instance(void);
 void
 wh_run_start(WhRun *run, const char *kind)
 {
-	WhArg		args[8];
+	WhArg		args[9];
 
 	run->started_at = GetCurrentTimestamp();
 
@@ -59,11 +59,13 @@ wh_run_start(WhRun *run, const char *kind)
 	args[5] = wh_timestamptz(run->started_at);
 	args[6] = wh_text(service_instance());
 	args[7] = wh_int4(MyProcPid);
+	args[8] = wh_text(run->period ? wh_period_kind_name(run->period->kind) : NULL);
 
 	run->run_id = wh_ledger("INSERT INTO _wh.extract_runs (kind, template_name,"
 							" tenant_name, table_name, period_start,"
-							" run_started_at, service_instance, backend_pid)"
-							" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+							" run_started_at, service_instance, backend_pid,"
+							" period_kind)"
+							" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 							" RETURNING run_id",
 							args, lengthof(args));
 }
@@ -345,6 +347,7 @@ wh_run_prune(int64 *after, TimestampTz successes_before,
 						  "   WHERE later.template_name = r.template_name"
 						  "   AND later.tenant_name = r.tenant_name"
 						  "   AND later.period_start = r.period_start"
+						  "   AND later.period_kind IS NOT DISTINCT FROM r.period_kind"
 						  "   AND later.run_id > r.run_id AND later.kind = r.kind"
 						  "   AND " SAME_OUTCOME ")"
 						  " OR (r.template_name IS NULL OR r.tenant_name IS NULL"
