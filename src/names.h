@@ -10,6 +10,9 @@
 
 #define WH_TEMPLATE_NAME_MAX 52 /* + "_YYYY_MM_DD" = 63 */
 
+/* No tenant: what the keys of the archive's bucket are given for. */
+#define WH_ARCHIVE_NAME "archive:s3"
+
 /* {template}_{YYYY_MM_DD}, _{YYYY_MM}, _{YYYY} or {template} itself. */
 extern char *wh_slice_name(const char *template_name, const WhPeriod *period);
 

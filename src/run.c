@@ -20,7 +20,6 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-#include "fault.h"
 #include "run.h"
 #include "spi.h"
 
@@ -98,7 +97,7 @@ wh_run_finish(const WhRun *run)
 	args[n++] = loaded ? wh_float8(run->lock_ms) : wh_null(FLOAT8OID);
 	args[n++] = wh_text(run->method);
 	args[n++] = wh_text(error ? pstrdup(unpack_sql_state(error->sqlerrcode)) : NULL);
-	args[n++] = wh_text(error ? wh_error_category(error->sqlerrcode, run->remote_error) : NULL);
+	args[n++] = wh_text(error ? wh_error_category(error->sqlerrcode, run->fault) : NULL);
 	args[n++] = wh_text(error ? error->message : run->reason);
 	args[n++] = wh_text(error ? error->detail : NULL);
 	args[n++] = wh_text(error ? error->hint : NULL);
@@ -228,8 +227,9 @@ wh_run_reap(const WhRun *run)
 /*
  * Do one piece of work so that its failure stays its own; see run.h.
  *
- * A remote 57014 or 57P01 is the tenant's failure, a local one is the user
- * speaking: told apart by the mark that was set where the error was raised.
+ * A remote 57014 or 57P01 is the tenant's failure, or the archive's; a local
+ * one is the user speaking: told apart by the mark that was set where the error
+ * was raised.
  */
 void
 wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
@@ -268,8 +268,8 @@ wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
 	if (error == NULL)
 		return;
 
-	run->remote_error = wh_remote_failed();
-	if (!run->remote_error &&
+	run->fault = wh_fault();
+	if (run->fault == WH_FAULT_OURS &&
 		(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 		 error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
 		ReThrowError(error);

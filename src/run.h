@@ -6,6 +6,7 @@
 #ifndef WH_RUN_H
 #define WH_RUN_H
 
+#include "fault.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "period.h"
@@ -38,7 +39,7 @@ typedef struct WhRun
 	double		load_ms;
 	double		lock_ms;
 	TimestampTz as_of;			/* DT_NOBEGIN: unknown */
-	bool		remote_error;	/* the tenant's failure, not the user's word */
+	WhFault		fault;			/* whose failure, or the user's word */
 	ErrorData  *error;			/* NULL unless failed; in the caller's context */
 	MemoryContext context;		/* outlives contained work, which may leave
 								 * something in it */
