@@ -41,6 +41,7 @@ static const Check checks[] = {
 	{"tenants", wh_check_tenants, "every enabled tenant lets us in, read only, with a clock like ours"},
 	{"bridges", wh_check_bridges, "there is no bridge"},
 	{"templates", wh_check_templates, "every template can be read, and its keys are kept unique"},
+	{"materialization", wh_check_materialization, "no snapshot has become so large that it should be incremental"},
 	{"drift", wh_check_drift, "every query still has the columns that its template declares"},
 	{"lost", wh_check_lost, "ledger, relations, views and log agree"},
 	{"row_counts", wh_check_row_counts, "no last closed day is far from the days before it"},

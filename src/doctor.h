@@ -71,6 +71,7 @@ extern void wh_check_bridges(WhDoctor *doctor);
 
 /* doctor_data.c */
 extern void wh_check_templates(WhDoctor *doctor);
+extern void wh_check_materialization(WhDoctor *doctor);
 extern void wh_check_drift(WhDoctor *doctor);
 extern void wh_check_lost(WhDoctor *doctor);
 extern void wh_check_row_counts(WhDoctor *doctor);

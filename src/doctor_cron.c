@@ -20,6 +20,7 @@
 
 #include "conn.h"
 #include "doctor.h"
+#include "job.h"
 #include "run.h"
 #include "schedule.h"
 
@@ -35,6 +36,7 @@ static void log_in(WhRun *run, void *arg);
 static void no_step(void *arg, const char *name);
 static char *socket_directory(void);
 static void check_job(WhDoctor *doctor, const WhCronState *state, const WhCronJob *job);
+static void check_times(WhDoctor *doctor);
 static char *called_function(const char *command, int *nargs);
 static bool raises_nothing(const char *function);
 static char *call_for(const char *command, const char *function, int nargs);
@@ -123,6 +125,7 @@ wh_check_cron_jobs(WhDoctor *doctor)
 		return;
 	foreach(lc, wh_cron_jobs())
 		check_job(doctor, &state, (const WhCronJob *) lfirst(lc));
+	check_times(doctor);
 }
 
 /*
@@ -209,6 +212,35 @@ check_job(WhDoctor *doctor, const WhCronState *state, const WhCronJob *job)
 		wh_finding(doctor, WH_FINDING_ERROR,
 				   psprintf("job \"%s\" of pg_cron could not connect when it last ran (cron_login tells why)", job->name),
 				   NULL);
+}
+
+/*
+ * Find jobs of setup_cron() that should have begun, and those whose hours are
+ * no longer the ones that were asked for.
+ */
+static void
+check_times(WhDoctor *doctor)
+{
+	ListCell   *lc;
+	WhRole		caller;
+
+	wh_become_owner(&caller);
+	wh_findings(doctor, WH_FINDING_WARN,
+				"SELECT format('job \"%s\" of pg_cron should have begun at %s UTC and has not: the server was down, or pg_cron had no free slot for it',"
+				" j.jobname, to_char(j.expected_by AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')),"
+				" NULL"
+				" FROM _wh.job_states() AS j WHERE j.overdue AND j.active ORDER BY j.jobname",
+				NULL, 0);
+	foreach(lc, wh_schedule_moved())
+	{
+		const WhJob *job = (const WhJob *) lfirst(lc);
+
+		wh_finding(doctor, WH_FINDING_WARN,
+				   psprintf("job \"%s\" of pg_cron does not run at \"%s\" of time zone %s, whose clocks were changed; maintenance follows them",
+							job->name, job->wanted, job->time_zone),
+				   "CALL _wh.run_maintenance();");
+	}
+	wh_role_leave(&caller);
 }
 
 /*

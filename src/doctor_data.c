@@ -17,12 +17,19 @@
 #include "gate.h"
 #include "period.h"
 #include "published.h"
+#include "retention.h"
 #include "run.h"
 #include "slice.h"
 
 /* A day is compared with the median of so many before it. */
 #define COMPARED_DAYS 10
 #define LEAST_DAYS 5
+
+/* Maintenance is daily; a day when it did not come is no finding yet. */
+#define OVERDUE_DAYS 2
+
+/* Rows from which reading only what changed pays. */
+#define MANY_ROWS 10000
 
 static bool has_unique_key(const WhTemplate *tmpl);
 static char *column_list(const List *columns);
@@ -80,6 +87,52 @@ wh_check_templates(WhDoctor *doctor)
 									tmpl->name, tenant),
 						   NULL);
 		}
+	}
+	wh_role_leave(&caller);
+}
+
+/*
+ * Find snapshots that read many rows each time and say how not to, and say
+ * which incremental tables are small.  To change is a person's decision: rows
+ * that are deleted at the source stay in an incremental table.
+ */
+void
+wh_check_materialization(WhDoctor *doctor)
+{
+	ListCell   *lc;
+	WhRole		caller;
+
+	wh_become_owner(&caller);
+	foreach(lc, wh_templates_enabled())
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+		bool		incremental = wh_template_is_incremental(tmpl);
+		const WhSlice *largest = NULL;
+		ListCell   *ls;
+
+		if (wh_template_is_daily(tmpl) || tmpl->key_columns == NIL ||
+			tmpl->watermark_column == NULL)
+			continue;
+		foreach(ls, wh_slices(tmpl->name, NULL))
+		{
+			const WhSlice *slice = (const WhSlice *) lfirst(ls);
+
+			if (largest == NULL || slice->row_count > largest->row_count)
+				largest = slice;
+		}
+		if (largest == NULL)
+			continue;
+		if (!incremental && largest->row_count >= MANY_ROWS)
+			wh_finding(doctor, WH_FINDING_WARN,
+					   psprintf("template \"%s\" reads all " INT64_FORMAT " rows of tenant \"%s\" each time, and has a key and a watermark: SELECT _wh.alter_template(%s, materialization => 'incremental') reads what changed; rows that are deleted at the source then stay",
+								tmpl->name, largest->row_count, largest->tenant_name,
+								quote_literal_cstr(tmpl->name)),
+					   NULL);
+		else if (incremental && largest->row_count < MANY_ROWS)
+			wh_finding(doctor, WH_FINDING_OK,
+					   psprintf("template \"%s\" is incremental, and no tenant has %d rows: a snapshot would do, and see what is deleted at the source",
+								tmpl->name, MANY_ROWS),
+					   NULL);
 	}
 	wh_role_leave(&caller);
 }
@@ -201,7 +254,7 @@ wh_check_row_counts(WhDoctor *doctor)
 }
 
 /*
- * Find out whether the log has rows that it need not keep.
+ * Find out whether the log has rows that maintenance should have deleted.
  */
 void
 wh_check_log(WhDoctor *doctor)
@@ -210,11 +263,12 @@ wh_check_log(WhDoctor *doctor)
 	WhRole		caller;
 
 	wh_become_owner(&caller);
-	n = wh_runs_outdated();
+	n = wh_retention_overdue(OVERDUE_DAYS);
 	if (n > 0)
 		wh_finding(doctor, WH_FINDING_WARN,
-				   psprintf("the log holds " INT64_FORMAT " attempts older than 90 days that are not the last of their kind", n),
-				   wh_runs_prune_sql());
+				   psprintf("the log holds " INT64_FORMAT " attempts that have outlived pg_warehouse.log_retention or failure_retention by %d days: maintenance does not run",
+							n, OVERDUE_DAYS),
+				   "CALL _wh.run_maintenance();");
 	wh_role_leave(&caller);
 }
 

@@ -21,6 +21,7 @@
 #include "dispatch.h"
 #include "guc.h"
 #include "refresh.h"
+#include "retention.h"
 #include "run.h"
 #include "schedule.h"
 #include "settings.h"
@@ -65,7 +66,6 @@ static void plan_rechecks(WhRun *run, void *arg);
 static void prune_batch(WhRun *run, void *arg);
 static void tend_jobs(WhRun *run, void *arg);
 static void check_all(WhRun *run, void *arg);
-static TimestampTz before(int retention);
 
 /*
  * CALL _wh.run_maintenance()
@@ -278,15 +278,13 @@ prune_batch(WhRun *run, void *arg)
 {
 	Step	   *step = (Step *) arg;
 
-	step->more = wh_run_prune(&step->after, before(wh_log_retention),
-							  before(wh_failure_retention), &run->rows_deleted);
+	step->more = wh_retention_prune(&step->after, &run->rows_deleted);
 }
 
 static void
 tend_jobs(WhRun *run, void *arg)
 {
-	if (wh_log_retention >= 0 && wh_failure_retention >= 0)
-		wh_schedule_prune(before(Max(wh_log_retention, wh_failure_retention)));
+	wh_schedule_prune(wh_retention_horizon());
 	wh_schedule_follow_clocks();
 }
 
@@ -316,16 +314,4 @@ check_all(WhRun *run, void *arg)
 				 errmsg("wh_check found " UINT64_FORMAT " problems: %s", rows, text.data),
 				 errhint("SELECT * FROM _wh.wh_check();")));
 	SPI_finish();
-}
-
-/*
- * The time before which rows are old; minutes below zero: never.
- */
-static TimestampTz
-before(int retention)
-{
-	if (retention < 0)
-		return DT_NOBEGIN;
-
-	return GetCurrentTimestamp() - retention * USECS_PER_MINUTE;
 }

@@ -53,6 +53,7 @@ typedef struct Leftovers
 	int64		runs;			/* rows of the log that go, too */
 	bool		erase;			/* data and every trace */
 	int			left;			/* relations that a further call drops */
+	List	   *templates;		/* of char *, those for this tenant alone */
 } Leftovers;
 
 PG_FUNCTION_INFO_V1(wh_rename_tenant);
@@ -336,6 +337,13 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 	}
 
 	leftovers->erase = drop_data;
+	foreach(lc, drop_data ? wh_templates_all() : NIL)
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+
+		if (list_length(tmpl->tenants) == 1 && wh_template_applies(tmpl, tenant))
+			leftovers->templates = lappend(leftovers->templates, tmpl->name);
+	}
 	leftovers->runs = drop_data ? wh_runs_count(tenant->name) : 0;
 	leftovers->retired = wh_retired(NULL, tenant->name);
 	foreach(lc, leftovers->retired)
@@ -476,8 +484,9 @@ has_room(Leftovers *leftovers, const char *template_name)
 }
 
 /*
- * Leave nothing that names the tenant but the audit log, and a template that
- * is for this tenant alone: an empty list would mean all of them.
+ * Leave nothing that names the tenant but the audit log, and templates that
+ * are for this tenant alone, which the report names: an empty list would mean
+ * all tenants, and definitions are their author's to drop.
  */
 static void
 erase_traces(const WhTenant *tenant)
@@ -507,6 +516,11 @@ leftovers_json(const WhTenant *tenant, bool dry_run, const Leftovers *leftovers)
 	if (leftovers->erase)
 		appendStringInfo(&json, ", \"runs\": " INT64_FORMAT ", \"left\": %d",
 						 leftovers->runs, leftovers->left);
+	if (leftovers->templates != NIL)
+	{
+		appendStringInfoString(&json, ", \"templates\": ");
+		wh_json_strings(&json, leftovers->templates);
+	}
 	appendStringInfoChar(&json, '}');
 
 	return json.data;

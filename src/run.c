@@ -20,22 +20,33 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#include "notify.h"
 #include "run.h"
 #include "spi.h"
 
-/* Rows that are looked at, and perhaps deleted, in one transaction. */
-#define PRUNE_BATCH "5000"
-
-/* Two runs that both ended well, or both did not. */
-#define SAME_OUTCOME \
-	"later.status IN ('loaded', 'failed', 'lost')" \
-	" AND (later.status = 'loaded') = (r.status = 'loaded')"
+/*
+ * Did the last run before "r" of the same unit fail, or, of what has no
+ * template, one that nothing has mended since?
+ */
+#define MENDS_UNIT \
+	"(SELECT p.status <> 'loaded' FROM _wh.extract_runs AS p" \
+	" WHERE p.template_name = r.template_name AND p.tenant_name = r.tenant_name" \
+	" AND p.period_start = r.period_start AND p.run_id < r.run_id" \
+	" AND p.period_kind IS NOT DISTINCT FROM r.period_kind" \
+	" AND p.status IN ('loaded', 'failed', 'lost')" \
+	" AND (p.kind = 'rollup') = (r.kind = 'rollup')" \
+	" ORDER BY p.run_id DESC LIMIT 1)"
+#define MENDS_OTHER \
+	"EXISTS (SELECT FROM _wh.v_recent_failures AS f" \
+	" WHERE f.template_name IS NULL AND f.table_name = r.table_name)"
 
 /* Runs of a tenant, and maintenance that tells of one. */
 #define ABOUT_TENANT \
 	"(tenant_name = $1 OR kind = 'maintenance'" \
 	" AND pg_catalog.strpos(error_message, $1) > 0)"
 
+static void tell(const WhRun *run, bool mended);
+static bool is_new_drift(const WhRun *run);
 static WhSync *find_sync(const char *condition, WhArg arg);
 static bool report_sync(const char *assignments, const WhArg *args, int nargs);
 static char *service_instance(void);
@@ -78,6 +89,8 @@ wh_run_finish(const WhRun *run)
 {
 	const ErrorData *error = run->error;
 	bool		loaded = strcmp(run->status, "loaded") == 0;
+	const char *mends = run->template_name ? MENDS_UNIT : MENDS_OTHER;
+	bool		mended;
 	WhArg		args[21];
 	int			n = 0;
 
@@ -104,18 +117,82 @@ wh_run_finish(const WhRun *run)
 	args[n++] = wh_text(loaded ? run->choice : NULL);
 	args[n++] = wh_text_array(loaded ? run->drift : NIL);
 
-	(void) wh_ledger("UPDATE _wh.extract_runs SET status = $2,"
-					 " run_finished_at = $3, rows_extracted = $4,"
-					 " rows_loaded = $5, rows_inserted = $6, rows_updated = $7,"
-					 " rows_deleted = $8, rows_unchanged = $9, bytes = $10,"
-					 " fetch_ms = $11, load_ms = $12, lock_ms = $13,"
-					 " method = $14, sqlstate = $15, error_category = $16,"
-					 " error_message = $17, error_detail = $18,"
-					 " error_hint = $19, context = NULLIF("
-					 "   pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
-					 "     'reason', $20, 'drift', pg_catalog.to_jsonb($21))), '{}')"
-					 " WHERE run_id OPERATOR(pg_catalog.=) $1",
-					 args, n);
+	mended = wh_ledger(psprintf("UPDATE _wh.extract_runs AS r SET status = $2,"
+								" run_finished_at = $3, rows_extracted = $4,"
+								" rows_loaded = $5, rows_inserted = $6, rows_updated = $7,"
+								" rows_deleted = $8, rows_unchanged = $9, bytes = $10,"
+								" fetch_ms = $11, load_ms = $12, lock_ms = $13,"
+								" method = $14, sqlstate = $15, error_category = $16,"
+								" error_message = $17, error_detail = $18,"
+								" error_hint = $19, context = NULLIF("
+								"   pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
+								"     'reason', $20, 'drift', pg_catalog.to_jsonb($21))), '{}')"
+								" WHERE run_id OPERATOR(pg_catalog.=) $1"
+								" RETURNING CASE WHEN $2 = 'loaded' AND %s THEN 1::bigint"
+								" ELSE 0 END", mends),
+					   args, n) > 0;
+	tell(run, mended);
+}
+
+/*
+ * Tell listeners what they should know: a failure, the first success after one,
+ * and columns that the source has changed since the last success.
+ */
+static void
+tell(const WhRun *run, bool mended)
+{
+	const ErrorData *error = run->error;
+	WhNews		news[] = {
+		{"run_id",.number = run->run_id},
+		{"template",.value = run->template_name},
+		{"tenant",.value = run->tenant_name},
+		{"table",.value = run->table_name},
+		{"period_start",.value = run->period && run->period->kind != WH_WHOLE ?
+		wh_date_text(run->period->start) : NULL},
+		{"status",.value = run->status},
+		{"sqlstate",.value = error ? unpack_sql_state(error->sqlerrcode) : NULL},
+		{"category",.value = error ? wh_error_category(error->sqlerrcode, run->fault) : NULL},
+		{"message",.value = error ? error->message : NULL},
+		{"hint",.value = error ? error->hint : NULL},
+	{"changes",.list = run->drift}};
+
+	if (error != NULL)
+		wh_notify("failed", news, lengthof(news));
+	else if (mended)
+		wh_notify("recovered", news, lengthof(news));
+	if (run->drift != NIL && is_new_drift(run))
+		wh_notify("drift", news, lengthof(news));
+}
+
+/*
+ * Has the last success of that template and tenant adapted to something else?
+ */
+static bool
+is_new_drift(const WhRun *run)
+{
+	WhArg		args[4];
+	bool		known;
+
+	args[0] = wh_text(run->template_name);
+	args[1] = wh_text(run->tenant_name);
+	args[2] = wh_int8(run->run_id);
+	args[3] = wh_text_array(run->drift);
+
+	SPI_connect();
+	known = wh_spi(SPI_OK_SELECT,
+				   "SELECT FROM (SELECT r.context FROM _wh.extract_runs AS r"
+				   "   WHERE r.template_name OPERATOR(pg_catalog.=) $1"
+				   "   AND r.tenant_name OPERATOR(pg_catalog.=) $2"
+				   "   AND r.run_id OPERATOR(pg_catalog.<) $3"
+				   "   AND r.status OPERATOR(pg_catalog.=) 'loaded'"
+				   "   AND r.kind OPERATOR(pg_catalog.<>) 'rollup'"
+				   "   ORDER BY r.run_id USING OPERATOR(pg_catalog.>) LIMIT 1) AS last"
+				   " WHERE last.context OPERATOR(pg_catalog.->) 'drift'"
+				   "   OPERATOR(pg_catalog.=) pg_catalog.to_jsonb($4)",
+				   args, lengthof(args)) > 0;
+	SPI_finish();
+
+	return !known;
 }
 
 /*
@@ -310,61 +387,6 @@ wh_run_rechecked(const char *template_name, const char *tenant, DateADT day,
 	return found;
 }
 
-/*
- * Delete old rows, one batch; see run.h.
- */
-bool
-wh_run_prune(int64 *after, TimestampTz successes_before,
-			 TimestampTz failures_before, int64 *deleted)
-{
-	WhArg		args[4];
-	int64		last;
-
-	args[0] = wh_int8(*after);
-	SPI_connect();
-	(void) wh_spi(SPI_OK_SELECT,
-				  "SELECT pg_catalog.max(batch.run_id) FROM ("
-				  "   SELECT run_id FROM _wh.extract_runs"
-				  "   WHERE run_id OPERATOR(pg_catalog.>) $1"
-				  "   ORDER BY run_id LIMIT " PRUNE_BATCH ") AS batch", args, 1);
-	last = wh_col_int8(0, 1, 0);
-	SPI_finish();
-	if (last == 0)
-		return false;
-
-	args[1] = wh_int8(last);
-	args[2] = wh_timestamptz(successes_before);
-	args[3] = wh_timestamptz(failures_before);
-	*deleted += wh_ledger("DELETE FROM _wh.extract_runs AS r"
-						  " WHERE r.run_id > $1 AND r.run_id <= $2"
-						  " AND CASE WHEN r.status IN ('loaded', 'skipped')"
-						  "   THEN r.run_started_at < $3"
-						  " WHEN r.status IN ('failed', 'lost')"
-						  "   THEN r.run_started_at < $4"
-						  " ELSE false END"
-						  " AND (r.status = 'skipped' OR EXISTS ("
-						  "   SELECT FROM _wh.extract_runs AS later"
-						  "   WHERE later.template_name = r.template_name"
-						  "   AND later.tenant_name = r.tenant_name"
-						  "   AND later.period_start = r.period_start"
-						  "   AND later.period_kind IS NOT DISTINCT FROM r.period_kind"
-						  "   AND later.run_id > r.run_id AND later.kind = r.kind"
-						  "   AND " SAME_OUTCOME ")"
-						  " OR (r.template_name IS NULL OR r.tenant_name IS NULL"
-						  "   OR r.period_start IS NULL) AND EXISTS ("
-						  "   SELECT FROM _wh.extract_runs AS later"
-						  "   WHERE later.template_name IS NOT DISTINCT FROM r.template_name"
-						  "   AND later.tenant_name IS NOT DISTINCT FROM r.tenant_name"
-						  "   AND later.period_start IS NOT DISTINCT FROM r.period_start"
-						  "   AND later.table_name IS NOT DISTINCT FROM r.table_name"
-						  "   AND later.run_id > r.run_id AND later.kind = r.kind"
-						  "   AND " SAME_OUTCOME "))",
-						  args, lengthof(args));
-	*after = last;
-
-	return true;
-}
-
 int64
 wh_runs_count(const char *tenant)
 {
@@ -449,37 +471,6 @@ wh_run_unit(int64 run_id, char **template_name, char **tenant, DateADT *day)
 	SPI_finish();
 
 	return found;
-}
-
-/* Rows "r" that the log has kept long enough. */
-#define OUTDATED_RUNS \
-	"FROM _wh.extract_runs AS r" \
-	" WHERE r.run_started_at OPERATOR(pg_catalog.<)" \
-	" (pg_catalog.now() OPERATOR(pg_catalog.-) '90 days'::interval)" \
-	" AND EXISTS (SELECT FROM _wh.extract_runs AS later" \
-	" WHERE later.template_name OPERATOR(pg_catalog.=) r.template_name" \
-	" AND later.tenant_name OPERATOR(pg_catalog.=) r.tenant_name" \
-	" AND later.period_start OPERATOR(pg_catalog.=) r.period_start" \
-	" AND later.status OPERATOR(pg_catalog.=) r.status" \
-	" AND later.run_id OPERATOR(pg_catalog.>) r.run_id)"
-
-int64
-wh_runs_outdated(void)
-{
-	int64		n;
-
-	SPI_connect();
-	(void) wh_spi(SPI_OK_SELECT, "SELECT pg_catalog.count(*) " OUTDATED_RUNS, NULL, 0);
-	n = wh_col_int8(0, 1, 0);
-	SPI_finish();
-
-	return n;
-}
-
-char *
-wh_runs_prune_sql(void)
-{
-	return pstrdup("DELETE " OUTDATED_RUNS ";");
 }
 
 /*

@@ -48,7 +48,7 @@ typedef struct WhRun
 /* Insert the row with status extracting; sets run_id and started_at. */
 extern void wh_run_start(WhRun *run, const char *kind);
 
-/* Write the final state of the row. */
+/* Write the final state of the row, and tell listeners of it. */
 extern void wh_run_finish(const WhRun *run);
 
 /*
@@ -84,25 +84,9 @@ extern void wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), v
 extern bool wh_run_rechecked(const char *template_name, const char *tenant,
 							 DateADT day, TimestampTz since);
 
-/*
- * Delete rows of runs that began before then, of the next few thousand after
- * run "after", which moves on; DT_NOBEGIN keeps all.  The last success and the
- * last failure of each unit stay, and what is still open.  False when there
- * are no further rows.  Caller: owner, who commits in between.
- */
-extern bool wh_run_prune(int64 *after, TimestampTz successes_before,
-						 TimestampTz failures_before, int64 *deleted);
-
 /* What an attempt was at: a day of a template and tenant; false: anything else. */
 extern bool wh_run_unit(int64 run_id, char **template_name, char **tenant,
 						DateADT *day);
-
-/*
- * Count the rows of units older than the log keeps, leaving out the last of
- * each unit and status; and write the statement that deletes these.
- */
-extern int64 wh_runs_outdated(void);
-extern char *wh_runs_prune_sql(void);
 
 /* Count, or delete, what the log has of a tenant; as the installer. */
 extern int64 wh_runs_count(const char *tenant);

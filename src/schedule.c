@@ -300,22 +300,26 @@ wh_schedule_replayed(void)
 }
 
 /*
- * Jobs that are gone have left their commands behind.
+ * Jobs that are gone have left their commands behind, and those of all tenants
+ * what they had to say of this one.
  */
 void
 wh_schedule_erase(const char *tenant)
 {
-	WhArg		arg = wh_text(psprintf(", %s)", quote_literal_cstr(tenant)));
+	WhArg		args[2];
 
 	if (!cron_is_here())
 		return;
 
+	args[0] = wh_text(psprintf(", %s)", quote_literal_cstr(tenant)));
+	args[1] = wh_text(tenant);
 	SPI_connect();
 	(void) wh_spi(SPI_OK_DELETE,
 				  "DELETE FROM cron.job_run_details"
-				  " WHERE pg_catalog.starts_with(command, 'CALL _wh.run_refresh(')"
-				  " AND pg_catalog.right(command, pg_catalog.length($1)) = $1",
-				  &arg, 1);
+				  " WHERE pg_catalog.starts_with(command, 'CALL _wh.')"
+				  " AND (pg_catalog.right(command, pg_catalog.length($1)) = $1"
+				  "   OR pg_catalog.strpos(return_message, $2) > 0)",
+				  args, lengthof(args));
 	SPI_finish();
 }
 
@@ -348,20 +352,35 @@ wh_schedule_follow_clocks(void)
 {
 	ListCell   *lc;
 
-	if (!cron_is_here())
-		return;
-	foreach(lc, wh_jobs())
+	foreach(lc, wh_schedule_moved())
 	{
 		WhJob	   *job = (WhJob *) lfirst(lc);
-		char	   *schedule = wh_job_schedule(job->wanted, job->time_zone,
-											   scheduler_offset());
 
-		if (strcmp(job->schedule, schedule) == 0 || find_present(job->name) == NULL)
-			continue;
-		job->schedule = schedule;
+		job->schedule = wh_job_schedule(job->wanted, job->time_zone, scheduler_offset());
 		(void) apply_job(job, true, false);
 		wh_audit("schedule", job->name, NULL);
 	}
+}
+
+List *
+wh_schedule_moved(void)
+{
+	List	   *moved = NIL;
+	ListCell   *lc;
+
+	if (!cron_is_here())
+		return NIL;
+	foreach(lc, wh_jobs())
+	{
+		const WhJob *job = (const WhJob *) lfirst(lc);
+
+		if (strcmp(job->schedule, wh_job_schedule(job->wanted, job->time_zone,
+												  scheduler_offset())) != 0 &&
+			find_present(job->name) != NULL)
+			moved = lappend(moved, lfirst(lc));
+	}
+
+	return moved;
 }
 
 static bool

@@ -7,6 +7,7 @@
 #define WH_SCHEDULE_H
 
 #include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
 
 /*
  * Remove the jobs of a template (NULL: all) and tenant (NULL: all), or give
@@ -28,10 +29,11 @@ extern void wh_schedule_erase(const char *tenant);
 extern void wh_schedule_prune(TimestampTz before);
 
 /*
- * Give jobs whose time zone has moved its clocks the hours of today.
- * Caller: owner.
+ * Give jobs whose time zone has moved its clocks the hours of today, or list
+ * those that have other ones (of WhJob *).  Caller: owner.
  */
 extern void wh_schedule_follow_clocks(void);
+extern List *wh_schedule_moved(void);
 
 /* How pg_cron stands in this server and database. */
 typedef struct WhCronState

@@ -28,7 +28,7 @@ show() { printf -- '--- %s\n' "$1" >&3; tail -n "${2:-60}" "$1" >&3; }
 # Install the Debian packages that are missing, or say how.
 need_packages()
 {
-	local missing=() p log
+	local missing=() p log policy=
 	local conf=/etc/postgresql-common/createcluster.d/pg_warehouse.conf
 
 	command -v dpkg-query >/dev/null ||
@@ -44,12 +44,15 @@ need_packages()
 		die "apt-get install --no-install-recommends ${missing[*]}"
 	fi
 
-	# The server package must not make and start a cluster of its own.
+	# The server package must not make and start a cluster of its own, nor
+	# any other package a service.
 	say "installing ${missing[*]}"
 	log=$(mktemp)
-	trap 'rm -f "'"$log"'" '"$conf" EXIT
+	[ -e /usr/sbin/policy-rc.d ] || policy=/usr/sbin/policy-rc.d
+	trap 'rm -f "'"$log"'" '"$conf $policy" EXIT
 	mkdir -p "${conf%/*}"
 	echo 'create_main_cluster = false' >"$conf"
+	[ -z "$policy" ] || install -m 755 /dev/stdin "$policy" <<<$'#!/bin/sh\nexit 101'
 	if ! { apt-get -qq update &&
 		DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
 			install --no-install-recommends "${missing[@]}"; } \
@@ -57,7 +60,7 @@ need_packages()
 		show "$log" 20
 		die "apt-get could not install ${missing[*]}"
 	fi
-	rm -f "$log" "$conf"
+	rm -f "$log" "$conf" ${policy:+"$policy"}
 	trap - EXIT
 }
 

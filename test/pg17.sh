@@ -8,6 +8,9 @@
 # it, in namespaces of their own: when they end, processes and mounts are gone.
 # So is the folder, unless PG17_ROOT names one, which is made once and used
 # again.  Needs root.
+#
+# The test of pg_upgrade (tap 182_upgrade) wants the version before as well:
+# PostgreSQL 15 comes from Debian 12's archive, the extension for it from here.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -42,12 +45,43 @@ make_root()
 	touch "$ROOT/.made"
 }
 
+# Give the Debian a PostgreSQL 15 with this extension, to upgrade from.
+add_old()
+{
+	local site log=$ROOT/old.out old=postgresql/15
+
+	site=$(mirror)
+	echo "deb ${site:-http://deb.debian.org/debian} bookworm main" \
+		>"$ROOT/etc/apt/sources.list.d/bookworm.list"
+	mkdir -p "$ROOT/etc/postgresql-common/createcluster.d"
+	echo 'create_main_cluster = false' \
+		>"$ROOT/etc/postgresql-common/createcluster.d/pg_warehouse.conf"
+	chroot "$ROOT" sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+		install --no-install-recommends postgresql-15 postgresql-15-cron libsodium23 libcares2' \
+		>"$log" 2>&1 </dev/null || { show "$log" 20; die "apt-get could not install PostgreSQL 15"; }
+
+	# The build's own scratch folder and its end are the subshell's.
+	(
+		PG_MAJOR=15
+		need_server_packages
+		begin_scratch
+		build
+		cp "$SCRATCH/usr/lib/$old/lib/pg_warehouse.so" "$ROOT/usr/lib/$old/lib/"
+		cp "$SCRATCH/usr/share/$old/extension/pg_warehouse"* "$ROOT/usr/share/$old/extension/"
+	)
+}
+
 [ -e "$ROOT/.made" ] || make_root
 cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf"
 cp -R /etc/apt/apt.conf.d "$ROOT/etc/apt/"
 rm -rf "$ROOT/src"
 mkdir "$ROOT/src"
 tar -C "$TOP" --exclude=.git -cf - . | tar -C "$ROOT/src" -xf -
+
+# All tests, all TAP tests, or just that one.
+case "$*" in
+'' | tap | *182_upgrade*) add_old ;;
+esac
 
 unshare --mount --pid --fork --kill-child sh -c '
 	mount --bind /dev "$1/dev" && mount -t proc proc "$1/proc" &&

@@ -160,6 +160,11 @@ run_tap()
 # leaves that rule out where it is missing.
 packages=(binutils perl libipc-run-perl openssl faketime)
 [ "$PG_MAJOR" -gt 15 ] || packages+=(pg-bsd-indent)
+
+# What people look at a warehouse with, for 150_monitoring; an S3 server, for
+# 161_s3.
+[ -z "${WH_LONG:-}" ] || packages+=(prometheus prometheus-postgres-exporter
+	prometheus-sql-exporter chromium python3-swift)
 need_server_packages "${packages[@]}"
 begin_scratch
 build

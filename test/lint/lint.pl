@@ -31,6 +31,7 @@ rule('install SQL has no OR REPLACE, IF NOT EXISTS, SECURITY DEFINER',
 	hygiene());
 rule('install SQL qualifies every name and operator', qualified());
 rule('every object of the extension has a COMMENT', comments());
+rule('README.md lists every setting and every check of the doctor', listed());
 rule('sources are indented as `make format` does', formatted())
 	if `pg_bsd_indent --version 2>&1` =~ /2\.1\.1/;
 rule('no source file is longer than 900 lines', lengths());
@@ -307,6 +308,31 @@ sub comments
 		if !@lines || $lines[-1] ne 'searched';
 	pop @lines;
 	return @lines;
+}
+
+# What is in one place and not in the other: settings of guc.c, checks of
+# doctor.c, rows of README.md's tables.
+sub listed
+{
+	my $readme = slurp('README.md');
+	my ($checks) = $text{'src/doctor.c'} =~ /^static const Check checks\[\] = \{(.*?)^\};/ms;
+	my ($described) = $readme =~ /^`wh_doctor\(\)` looks at this(.*?)^### /ms;
+	my @found;
+
+	for my $pair (
+		[ 'setting', [ $text{'src/guc.c'} =~ /"(pg_warehouse\.\w+)"/g ], [ map { /`([\w.]+)`/g } $readme =~ /^\| (`pg_warehouse\.\w+`(?:, `[\w.]+`)*) \|/mg ] ],
+		[ 'check', [ $checks =~ /\{"(\w+)",/g ],
+			[ map { /`(\w+)`/g } $described =~ /^\| (`\w+`(?:, `\w+`)*) \|/mg ] ])
+	{
+		my ($what, $there, $told) = @$pair;
+		my %times;
+
+		$times{$_} |= 1 for @$there;
+		$times{$_} |= 2 for @$told;
+		push @found, map { "$what $_ is " . ($times{$_} == 1 ? 'not in README.md' : 'in README.md only') }
+			grep { $times{$_} != 3 } sort keys %times;
+	}
+	return @found;
 }
 
 sub formatted

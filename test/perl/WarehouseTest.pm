@@ -87,7 +87,7 @@ GRANT SELECT ON foodlogs TO wh_src});
 sub warehouse_node
 {
 	my ($name, $ca, %more) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, install_path => $more{install_path});
 	$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
 
 	my $key = abs_path($node->basedir) . '/pg_warehouse.key';

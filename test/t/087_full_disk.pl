@@ -105,5 +105,34 @@ is(query(sprintf $refresh, ''), 'loaded|delta|', 'the next run heals');
 is(holds(), '1|15000|15000', 'all rows are there');
 is(query($sound), "0\n1", 'and sound');
 
+# The log itself: what cannot be written down is not done, and the caller hears
+# why, from workers and without.
+query(q{
+ALTER TABLE _wh.extract_runs SET TABLESPACE small;
+SELECT _wh.add_template('roomy', 'SELECT id, at, note FROM t WHERE at >= {DAY_START} AND at < {DAY_END}', 'id integer, at timestamptz, note text', time_column => 'at');
+SELECT count(*) FROM _wh.wh_refresh('roomy', 't1', '2024-01-01', '2024-01-02')});
+my $roomy = 'SELECT count(*), max(id) FROM t1.roomy';
+is(query($roomy), '15000|15000', 'a template on another disk');
+$node->safe_psql('source', 'UPDATE t SET id = id + 100000');
+query('CREATE TABLE filler (pad text) TABLESPACE small');
+($rc, $out, $err) = $node->psql('postgres', q{INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, 100000)});
+like($err, qr/No space left on device/, 'the disk of the log is full');
+for my $call ("SELECT * FROM _wh.wh_refresh('roomy', 't1', '2024-01-01', '2024-01-01', parallel => 0)", "CALL _wh.run_refresh('roomy', 't1', '2024-01-01', '2024-01-02')",
+	"SELECT * FROM _wh.wh_refresh('roomy', 't1', '2024-01-01', '2024-01-02')", "SELECT _wh.update_mv_by_template('roomy', 't1', '2024-01-01')")
+{
+	# The log's last page has room for some rows.
+	for my $try (1 .. 60)
+	{
+		($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$call");
+		last if $rc != 0;
+	}
+	like($err, qr/ERROR:  53100: could not extend file/, "$call: says that the disk is full");
+}
+query('DROP TABLE filler; CHECKPOINT');
+like(query($roomy), qr/\A15000\|(?:15000|115000)\z/, 'the rows are whole, old or new');
+query("SELECT count(*) FROM _wh.wh_refresh('roomy', 't1', '2024-01-01', '2024-01-02')");
+is(query($roomy), '15000|115000', 'with room again, the next run loads');
+is(query(q{SELECT * FROM _wh.wh_check() WHERE subject LIKE '%roomy%' OR invariant = 'run'}), '', 'and nothing is amiss');
+
 $node->stop;
 done_testing();

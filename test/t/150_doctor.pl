@@ -53,7 +53,10 @@ like(findings(), qr/^cron_login\|error\|role "whadmin" cannot log in at "localho
 	'and it cannot log in');
 heal('a fresh pg_cron', 3);
 is(run_sql('SHOW cron.host'), $socket, 'pg_cron uses the socket');
-run_sql("SET ROLE whadmin; SELECT * FROM _wh.setup_cron('foodlogstats', 'tenant_a')");
+run_sql("SET ROLE whadmin; SELECT * FROM _wh.setup_cron('foodlogstats', 'tenant_a', '0 12 1 1 *', time_zone => 'Etc/GMT-1')");
+run_sql(q{SET ROLE whadmin; SELECT _wh.add_template('larger', 'SELECT id, logged_time FROM foodlogs', 'id bigint, logged_time timestamptz',
+    'CREATE UNIQUE INDEX {view_name}_id ON {schema}.{view_name} (id)', materialization => 'snapshot', key_columns => '{id}', watermark_column => 'logged_time', tenants => '{tenant_a}');
+SELECT status FROM _wh.wh_refresh('larger')});
 is(findings(), '', 'all is well');
 
 # Break it.
@@ -77,6 +80,7 @@ run_sql($_) for (
 	'REFRESH MATERIALIZED VIEW tenant_a.foodlogstats_2024_01_03 WITH NO DATA',
 	'DROP MATERIALIZED VIEW tenant_a.foodlogstats_2024_01_04',
 	'ALTER MATERIALIZED VIEW tenant_a.foodlogstats_2024_01_02 OWNER TO CURRENT_USER',
+	q{UPDATE _wh.jobs SET schedule = '0 12 1 1 *' WHERE tenant_name = 'tenant_a'},
 	q{INSERT INTO _wh.extract_runs (template_name, tenant_name, table_name, period_start, backend_pid) VALUES ('foodlogstats', 'tenant_a', 'tenant_a.foodlogstats', '2024-01-01', 0)},
 	q{UPDATE _wh.extract_runs SET run_started_at = '2024-01-01' WHERE period_start = '2024-01-07'},
 	qq{SELECT _wh.add_tenant('tenant_b', 'localhost', 'app_b', 'wh_open', $port, sslmode => 'require', auth_method => 'trusted')},
@@ -93,7 +97,7 @@ $tenant->safe_psql('app_a', q{INSERT INTO foodlogs SELECT * FROM aside ON CONFLI
 run_sql("SELECT _wh.wh_refresh('foodlogstats', 'tenant_a', '2024-01-06', '2024-01-06', method => 'delta')");
 $tenant->safe_psql('app_a', 'ALTER TABLE foodlogs RENAME store TO shop');
 run_sql(q{ALTER TABLE _wh.mv_templates DISABLE TRIGGER USER;
-	UPDATE _wh.mv_templates SET query_template = 'SELECT * FROM foodlogs WHERE logged_time >= {DAY_START} AND logged_time < {DAY_END}';
+	UPDATE _wh.mv_templates SET query_template = 'SELECT * FROM foodlogs WHERE logged_time >= {DAY_START} AND logged_time < {DAY_END}' WHERE template_name = 'foodlogstats';
 	ALTER TABLE _wh.mv_templates ENABLE TRIGGER USER});
 $node->restart;
 
@@ -104,7 +108,7 @@ my %found = map { (split /\|/)[0] => 1 } split /\n/, $before;
 is(join(' ', sort keys %found),
 	'autovacuum bloat cron_jobs cron_login drift excess_grants grants log lost owner_role preload readers row_counts templates tls union_schema worker_slots',
 	'every kind of damage is found');
-cmp_ok(scalar(() = $before =~ /\n/g), '>=', 22, 'and each of them');
+cmp_ok(scalar(() = $before =~ /\n/g), '>=', 23, 'and each of them');
 heal('the broken installation', 4);
 is(run_sql('SELECT count(*) FROM tenant_a.foodlogstats'), '1596', 'with all its rows');
 is(run_sql(q{SELECT command, username FROM cron.job WHERE jobname = 'nightly'}), q{CALL _wh.run_refresh('foodlogstats', 'tenant_a')|whadmin},
@@ -130,6 +134,18 @@ unlink $key;
 append_to_file($key, 'second:' . ('A' x 43) . "=\n");
 chmod 0600, $key;
 is(findings(), '', 'the ring has what is needed');
+
+# A snapshot that has grown: to make it incremental is for a person.
+$tenant->safe_psql('app_a', q{INSERT INTO foodlogs SELECT 10000 + i, '2020-01-01 00:00+00', 'old', i FROM generate_series(1, 10000) AS i});
+run_sql(q{SELECT status FROM _wh.wh_refresh('larger')});
+like(findings(), qr/^materialization\|warn\|template "larger" reads all 1\d{4} rows of tenant "tenant_a" each time.*'incremental'.*\|$/, 'a snapshot that reads too much');
+run_sql(q{SELECT _wh.alter_template('larger', materialization => 'incremental'); SELECT status FROM _wh.wh_refresh('larger')});
+is(findings(), '', 'an incremental table reads what changed');
+
+# A job that did not begin when it was due.
+run_sql(q{UPDATE _wh.jobs SET scheduled_at = now() - interval '2 years' WHERE kind = 'rollup'});
+like(findings(), qr/^cron_jobs\|warn\|job "pg_warehouse:rollup" of pg_cron should have begun at \d{4}-02-15 02:00 UTC and has not: .*\|$/, 'a job that did not come');
+run_sql(q{UPDATE _wh.jobs SET scheduled_at = now() WHERE kind = 'rollup'});
 
 # Jobs of a superuser, and one that could not connect.
 run_sql(q{SELECT cron.schedule('root', '0 3 * * *', 'CALL _wh.run_refresh()')});
