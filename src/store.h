@@ -39,10 +39,10 @@ struct WhStore
 								 * s3://bucket/prefix */
 
 	/*
-	 * Make an object of the first "size" bytes of a file of ours, whose SHA-256
-	 * is "sha256", in 64 hexadecimal digits.  All of it is there and safe from
-	 * a crash when this returns, or nothing is there by that key.  An object
-	 * that is already there is not touched: 58P02.
+	 * Make an object of the first "size" bytes of a file of ours, whose
+	 * SHA-256 is "sha256", in 64 hexadecimal digits.  All of it is there and
+	 * safe from a crash when this returns, or nothing is there by that key.
+	 * An object that is already there is not touched: 58P02.
 	 */
 	void		(*put) (WhStore *store, const char *key, File file, int64 size,
 						const char *sha256);
@@ -70,8 +70,8 @@ struct WhStore
 
 	/*
 	 * List the objects whose keys begin with "prefix", which ends with '/',
-	 * and come after "after" (NULL: from the first): a WhObject * each, by key
-	 * as strcmp() sorts, "limit" at most.
+	 * and come after "after" (NULL: from the first): a WhObject * each, by
+	 * key as strcmp() sorts, "limit" at most.
 	 */
 	List	   *(*list) (WhStore *store, const char *prefix, const char *after,
 						 int limit);

@@ -110,7 +110,7 @@ $refreshes->quit;
 # Between the change there and the call here a new connection is refused; that
 # is the window, and nothing else may fail.
 is(sql("SELECT count(*) FROM _wh.extract_runs WHERE kind = 'bridge' AND status <> 'loaded'"
-	. " AND coalesce(error_detail, '') NOT LIKE '%password authentication failed%'"), '0', 'no refresh failed for another reason');
+	. " AND concat(error_message, error_detail) NOT LIKE '%password authentication failed%'"), '0', 'no refresh failed for another reason');
 sql("SET ROLE whadmin; CALL _wh.refresh_schema('analytics', true)");
 is(sql("SELECT count(*) FROM pg_user_mappings WHERE 'password=pw-5' = ANY (umoptions)"), '2', 'every mapping was changed');
 
@@ -121,7 +121,7 @@ is(sql("SELECT step || '|' || detail || '|' || fix FROM _wh.verify_bridge('odkx9
 	  . "|SELECT _wh.rotate_password('odkx9', '...');", 'it is recognized, with its fix');
 fails('a refresh says the same', qr/refresh failed for 2 of 2/, "CALL _wh.refresh_schema('analytics')");
 is(sql('SELECT count(*) FROM analytics.backend_actions_mv'), '20000', 'and the old rows stay');
-is(sql("SELECT bool_or(error_detail LIKE '%password authentication failed for user \"wh_src\"%') FROM _wh.v_recent_failures"), 't',
+is(sql("SELECT bool_or(error_message LIKE '%password authentication failed for user \"wh_src\"%') FROM _wh.v_recent_failures"), 't',
 	'the log has the words of the source');
 
 # The way for servers that log statements leads to the mappings, too.
