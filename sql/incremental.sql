@@ -59,6 +59,7 @@ SELECT add_inc('inc_made', 'SELECT id, COALESCE(updated_at, now()) AS updated_at
 SELECT add_inc('inc_join', 'SELECT r.id, l.updated_at FROM repayments AS r CROSS JOIN loose AS l', 'id bigint, updated_at timestamptz');
 SELECT add_inc('inc_group', 'SELECT loan * 1 AS loan, updated_at FROM repayments', 'loan integer, updated_at timestamptz', '{loan}');
 SELECT add_inc('inc_type', 'SELECT id, at_text::date AS updated_at FROM loose', 'id bigint, updated_at timestamp');
+SELECT add_inc('inc_text', 'SELECT id, at_text AS updated_at FROM loose', 'id bigint, updated_at timestamptz');
 SELECT add_inc('inc_double', 'SELECT r.id, r.updated_at FROM repayments AS r CROSS JOIN generate_series(1, 2)', 'id bigint, updated_at timestamptz');
 SELECT add_inc('inc_null', 'SELECT i.id, r.updated_at FROM repayments AS r LEFT JOIN repayments AS i ON i.id = r.id AND i.id > 1', 'id bigint, updated_at timestamptz');
 SELECT _wh.drop_template('inc_snap') IS NOT NULL AS dropped;
@@ -150,8 +151,6 @@ SELECT _wh.update_mv_by_template('repay', 'inc'), _wh.create_mv_from_template('r
 CALL _wh.run_refresh('repay', 'inc');
 SELECT status, sqlstate, message FROM _wh.wh_refresh('repay', 'inc', method => 'refill');
 SELECT status, method FROM _wh.wh_refresh('repay', 'inc', method => 'upsert');
-SELECT * FROM _wh.reconcile('repay', 'inc');
-\echo :SQLSTATE
 SELECT status, sqlstate, message FROM _wh.wh_refresh('repay', 'inc', prove => true);
 SELECT method, local_sql, locks, note FROM _wh.wh_plan('repay', 'inc', method => 'delta');
 SELECT period_kind, relations, rows > 0 AS rows, total_bytes > index_bytes AS sized FROM _wh.v_storage WHERE template_name = 'repay';

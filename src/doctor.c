@@ -55,6 +55,7 @@ static const char *const status_names[] = {"ok", "warn", "error"};
 
 PG_FUNCTION_INFO_V1(wh_doctor);
 
+static void visit(WhDoctor *doctor, const Check *check);
 static void run_check(WhRun *run, void *arg);
 
 /* What run_check() needs. */
@@ -78,25 +79,29 @@ wh_doctor(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < (int) lengthof(checks); i++)
 	{
-		Visit		visit = {&doctor, checks[i].check};
-		WhRun		run = {0};
-
-		doctor.check_name = checks[i].name;
-		doctor.findings = 0;
-		wh_run_contained(&run, run_check, &visit);
-		if (run.error != NULL)
-			wh_finding(&doctor, WH_FINDING_ERROR,
-					   psprintf("it could not be checked: %s%s%s (%s)",
-								run.error->message,
-								run.error->hint ? "; " : "",
-								run.error->hint ? run.error->hint : "",
-								unpack_sql_state(run.error->sqlerrcode)),
-					   NULL);
-		else if (doctor.findings == 0)
+		visit(&doctor, &checks[i]);
+		if (doctor.findings == 0)
 			wh_finding(&doctor, WH_FINDING_OK, checks[i].fine, NULL);
 	}
 
 	return (Datum) 0;
+}
+
+/*
+ * List what one check finds; see doctor.h.
+ */
+List *
+wh_doctor_findings(const char *check_name)
+{
+	WhDoctor	doctor = {.settings = wh_settings(),.context = CurrentMemoryContext};
+
+	for (int i = 0; i < (int) lengthof(checks); i++)
+	{
+		if (strcmp(checks[i].name, check_name) == 0)
+			visit(&doctor, &checks[i]);
+	}
+
+	return doctor.details;
 }
 
 /*
@@ -109,6 +114,16 @@ wh_finding(WhDoctor *doctor, WhFindingStatus status, const char *detail,
 	Datum		values[4];
 	bool		nulls[4] = {false};
 
+	doctor->findings++;
+	if (doctor->rsinfo == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(doctor->context);
+
+		doctor->details = lappend(doctor->details, pstrdup(detail));
+		MemoryContextSwitchTo(caller);
+		return;
+	}
+
 	values[0] = CStringGetTextDatum(doctor->check_name);
 	values[1] = CStringGetTextDatum(status_names[status]);
 	values[2] = CStringGetTextDatum(detail);
@@ -116,7 +131,6 @@ wh_finding(WhDoctor *doctor, WhFindingStatus status, const char *detail,
 	values[3] = nulls[3] ? (Datum) 0 : CStringGetTextDatum(fix_sql);
 	tuplestore_putvalues(doctor->rsinfo->setResult, doctor->rsinfo->setDesc,
 						 values, nulls);
-	doctor->findings++;
 }
 
 /*
@@ -135,11 +149,33 @@ wh_findings(WhDoctor *doctor, WhFindingStatus status, const char *sql,
 	SPI_finish();
 }
 
+/*
+ * Make one check, contained.
+ */
+static void
+visit(WhDoctor *doctor, const Check *check)
+{
+	Visit		arg = {doctor, check->check};
+	WhRun		run = {0};
+
+	doctor->check_name = check->name;
+	doctor->findings = 0;
+	wh_run_contained(&run, run_check, &arg);
+	if (run.error != NULL)
+		wh_finding(doctor, WH_FINDING_ERROR,
+				   psprintf("it could not be checked: %s%s%s (%s)",
+							run.error->message,
+							run.error->hint ? "; " : "",
+							run.error->hint ? run.error->hint : "",
+							unpack_sql_state(run.error->sqlerrcode)),
+				   NULL);
+}
+
 static void
 run_check(WhRun *run, void *arg)
 {
-	const Visit *visit = (const Visit *) arg;
+	const Visit *work = (const Visit *) arg;
 
-	visit->check(visit->doctor);
+	work->check(work->doctor);
 	run->status = "loaded";
 }

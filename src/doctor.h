@@ -22,8 +22,13 @@ typedef struct WhDoctor
 	const WhSettings *settings;
 	const char *check_name;
 	int			findings;		/* of this check so far */
-	struct ReturnSetInfo *rsinfo;
+	struct ReturnSetInfo *rsinfo;	/* for rows; or NULL, and what they would */
+	List	   *details;		/* say, of char *, */
+	MemoryContext context;		/* in there */
 } WhDoctor;
+
+/* List what one check finds, of char *; NIL: all is well. */
+extern List *wh_doctor_findings(const char *check_name);
 
 /*
  * A check looks, and tells by wh_finding() what it does not like, as often as

@@ -204,7 +204,8 @@ raise_shrunk(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *per
 					INT64_FORMAT " rows", fetched->rows, before),
 			 errdetail("Tenant \"%s\", template \"%s\", day %s: %s",
 					   tenant->name, tmpl->name, day, why),
-			 errhint("If they are to go: SELECT * FROM _wh.wh_refresh(%s, %s, '%s', '%s', accept_shrink => true);",
+			 errhint("If they are to go: SELECT * FROM _wh.%s(%s, %s, '%s', '%s', accept_shrink => true);",
+					 wh_template_is_incremental(tmpl) ? "reconcile" : "wh_refresh",
 					 quote_literal_cstr(tmpl->name), quote_literal_cstr(tenant->name),
 					 day, day)));
 }

@@ -28,6 +28,8 @@ typedef struct WhLoadRules
 	bool		accept_shrink;	/* a closed day may lose its rows */
 	const WhRange *range;		/* the part of the relation that the rows
 								 * belong to; NULL: all of it */
+	bool		drop_gone;		/* incremental: rows of the days asked for
+								 * that the source has no more go, too */
 	bool		settle;			/* no deferred constraint but the unit's own
 								 * is waiting */
 	const char *session_path;	/* see wh_owner_session_path() */

@@ -4,7 +4,8 @@
  *		and mend them.
  *
  * The source is asked for count and hash of every day; only days that differ
- * are read again, as units like any other.  Whether the source can be asked is
+ * are read again, as units like any other.  The days of an incremental table
+ * are those that its rows, here or there, have.  Whether the source can be asked is
  * part of the answer: a tenant that is down is a failed row per day and a row
  * of the log, and nothing is changed.
  */
@@ -16,12 +17,14 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
+#include "calendar.h"
 #include "compare.h"
 #include "dispatch.h"
 #include "guc.h"
 #include "refresh.h"
 #include "settings.h"
 #include "slice.h"
+#include "sync.h"
 
 /* One day of the answer. */
 typedef struct Day
@@ -37,19 +40,26 @@ typedef struct Reconciliation
 {
 	const WhTemplate *tmpl;
 	const WhTenant *tenant;
+	WhLoadRules rules;			/* for each unit */
+	bool		by_calendar;	/* its days are found by comparing them, */
+	DateADT		from;			/* from this one */
+	DateADT		to;				/* to that */
 	List	   *days;			/* of Day * */
 	List	   *compared;		/* those of them that are compared */
+	const char *session_path;	/* see wh_owner_session_path() */
 	WhRun		asking;			/* for its failure */
 } Reconciliation;
 
 PG_FUNCTION_INFO_V1(wh_reconcile);
 
 static void check_arguments(FunctionCallInfo fcinfo);
-static void check_template(const WhTemplate *tmpl);
 static void get_range(FunctionCallInfo fcinfo, WhRequest *request);
+static void set_calendar(Reconciliation *call, const WhRequest *request);
 static void gather_days(Reconciliation *call, const List *units);
 static void compare(Reconciliation *call);
 static void ask(WhRun *run, void *arg);
+static void ask_days(Reconciliation *call);
+static void find_days(Reconciliation *call);
 static void mend(Reconciliation *call);
 static void take_run(void *arg, const WhUnit *unit, const WhRun *run);
 static void confirm(Reconciliation *call);
@@ -73,15 +83,18 @@ wh_reconcile(PG_FUNCTION_ARGS)
 	check_arguments(fcinfo);
 	InitMaterializedSRF(fcinfo, 0);
 	request.rules.accept_shrink = !PG_ARGISNULL(5) && PG_GETARG_BOOL(5);
+	call.session_path = wh_owner_session_path();
 
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, text_to_cstring(PG_GETARG_TEXT_PP(0)),
 					   text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	check_template((const WhTemplate *) linitial(request.templates));
 	get_range(fcinfo, &request);
 	call.tmpl = (const WhTemplate *) linitial(request.templates);
 	call.tenant = (const WhTenant *) linitial(request.tenants);
+	call.rules = request.rules;
 	gather_days(&call, wh_units(&request));
+	if (wh_template_is_incremental(call.tmpl))
+		set_calendar(&call, &request);
 	compare(&call);
 	if (fix && call.asking.error == NULL)
 	{
@@ -105,23 +118,6 @@ check_arguments(FunctionCallInfo fcinfo)
 }
 
 /*
- * Throw 0A000 where the table may rightly hold what the source has no more.
- */
-static void
-check_template(const WhTemplate *tmpl)
-{
-	if (!wh_template_is_incremental(tmpl))
-		return;
-
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("incremental template \"%s\" cannot be reconciled", tmpl->name),
-			 errdetail("Rows that were deleted at the source, or got another key there, stay in its tables."),
-			 errhint("SELECT _wh.reseed(%s, ...) reads what is there again.",
-					 quote_literal_cstr(tmpl->name))));
-}
-
-/*
  * Read the range; by default all days that the pair should have.
  */
 static void
@@ -130,6 +126,13 @@ get_range(FunctionCallInfo fcinfo, WhRequest *request)
 	const WhTemplate *tmpl = (const WhTemplate *) linitial(request->templates);
 	const WhTenant *tenant = (const WhTenant *) linitial(request->tenants);
 
+	if (wh_template_is_incremental(tmpl))
+	{
+		request->has_from = !PG_ARGISNULL(2);
+		request->has_to = !PG_ARGISNULL(3);
+		request->from = request->has_from ? PG_GETARG_DATEADT(2) : 0;
+		request->to = request->has_to ? PG_GETARG_DATEADT(3) : 0;
+	}
 	if (!wh_template_is_daily(tmpl))
 		return;
 
@@ -141,6 +144,23 @@ get_range(FunctionCallInfo fcinfo, WhRequest *request)
 		request->from = PG_GETARG_DATEADT(2);
 	else if (!wh_first_day(tmpl, tenant, &request->from))
 		request->from = request->to;
+}
+
+/*
+ * An incremental table is compared day by day, if it is there and the present
+ * version's; else as a whole, and then all of it is loaded.
+ */
+static void
+set_calendar(Reconciliation *call, const WhRequest *request)
+{
+	WhUnit	   *whole = wh_unit_make(call->tmpl, call->tenant, wh_period_whole(), true);
+
+	whole->rules = call->rules;
+	call->days = call->compared = NIL;
+	gather_days(call, list_make1(whole));
+	call->by_calendar = wh_sync_is_filled(call->tmpl, call->tenant);
+	call->from = request->has_from ? request->from : DATEVAL_NOBEGIN;
+	call->to = request->has_to ? request->to : DATEVAL_NOEND;
 }
 
 /*
@@ -191,6 +211,17 @@ ask(WhRun *run, void *arg)
 {
 	Reconciliation *call = (Reconciliation *) arg;
 	MemoryContext context = MemoryContextSwitchTo(run->context);
+
+	if (call->by_calendar)
+		find_days(call);
+	else
+		ask_days(call);
+	MemoryContextSwitchTo(context);
+}
+
+static void
+ask_days(Reconciliation *call)
+{
 	List	   *periods = NIL;
 	List	   *comparisons;
 	ListCell   *lc;
@@ -201,7 +232,34 @@ ask(WhRun *run, void *arg)
 	comparisons = wh_compare_days(call->tmpl, call->tenant, periods);
 	foreach(lc, call->compared)
 		((Day *) lfirst(lc))->found = (const WhComparison *) list_nth(comparisons, n++);
-	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Compare the days that there are, each of which becomes one of the answer in
+ * place of the whole.
+ */
+static void
+find_days(Reconciliation *call)
+{
+	List	   *comparisons = wh_calendar_compare(call->tmpl, call->tenant,
+												  call->from, call->to);
+	ListCell   *lc;
+
+	call->days = NIL;
+	foreach(lc, comparisons)
+	{
+		const WhComparison *found = (const WhComparison *) lfirst(lc);
+		Day		   *day = (Day *) palloc0(sizeof(Day));
+
+		day->unit = wh_unit_make(call->tmpl, call->tenant, wh_period_whole(), true);
+		day->unit->purpose = WH_MEND;
+		day->unit->rules = call->rules;
+		day->unit->days.given = true;
+		day->unit->days.from = day->unit->days.to = found->day.start;
+		day->found = found;
+		call->days = lappend(call->days, day);
+	}
+	call->compared = list_copy(call->days);
 }
 
 /*
@@ -210,7 +268,7 @@ ask(WhRun *run, void *arg)
 static void
 mend(Reconciliation *call)
 {
-	WhRunOptions options = {.parallel = wh_max_workers};
+	WhRunOptions options = {.parallel = wh_max_workers,.session_path = call->session_path};
 	List	   *units = NIL;
 	ListCell   *lc;
 
@@ -303,7 +361,7 @@ put_day(ReturnSetInfo *rsinfo, const Reconciliation *call, const Day *day)
 	else
 		action = found->equal ? "none" : "differs";
 
-	values[0] = DateADTGetDatum(day->unit->period.start);
+	values[0] = DateADTGetDatum(found != NULL ? found->day.start : day->unit->period.start);
 	nulls[1] = nulls[3] = found == NULL;
 	if (found != NULL)
 	{

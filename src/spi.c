@@ -22,6 +22,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/queryenvironment.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -156,11 +157,22 @@ wh_spi(int expected, const char *sql, const WhArg *args, int nargs)
 uint64
 wh_spi_stream(const char *sql, WhOnTuple on_tuple, void *arg)
 {
+	uint64		rows;
+
+	SPI_connect();
+	rows = wh_spi_each(sql, on_tuple, arg);
+	SPI_finish();
+
+	return rows;
+}
+
+uint64
+wh_spi_each(const char *sql, WhOnTuple on_tuple, void *arg)
+{
 	uint64		rows = 0;
 	SPIPlanPtr	plan;
 	Portal		portal;
 
-	SPI_connect();
 	plan = SPI_prepare(sql, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "SPI returned %s for: %s", SPI_result_code_string(SPI_result), sql);
@@ -176,9 +188,27 @@ wh_spi_stream(const char *sql, WhOnTuple on_tuple, void *arg)
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
-	SPI_finish();
 
 	return rows;
+}
+
+/*
+ * Name the rows of a store; see spi.h.
+ */
+void
+wh_spi_name_rows(const char *name, TupleDesc desc, Tuplestorestate *rows,
+				 int64 nrows)
+{
+	EphemeralNamedRelation enr = (EphemeralNamedRelation) palloc0(sizeof(EphemeralNamedRelationData));
+
+	enr->md.name = pstrdup(name);
+	enr->md.reliddesc = InvalidOid;
+	enr->md.tupdesc = desc;
+	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
+	enr->md.enrtuples = nrows;
+	enr->reldata = rows;
+	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not name rows \"%s\"", name);
 }
 
 /*

@@ -10,6 +10,7 @@
 #include "nodes/nodes.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
+#include "utils/tuplestore.h"
 
 #define WH_MAX_ARGS 32
 
@@ -49,6 +50,16 @@ extern uint64 wh_spi(int expected, const char *sql, const WhArg *args, int nargs
  */
 typedef void (*WhOnTuple) (void *arg, HeapTuple tuple, TupleDesc desc);
 extern uint64 wh_spi_stream(const char *sql, WhOnTuple on_tuple, void *arg);
+
+/* The same for who is connected already. */
+extern uint64 wh_spi_each(const char *sql, WhOnTuple on_tuple, void *arg);
+
+/*
+ * Let the statements of this connection to SPI read the rows of a store by a
+ * name, as a relation.
+ */
+extern void wh_spi_name_rows(const char *name, TupleDesc desc,
+							 Tuplestorestate *rows, int64 nrows);
 
 /*
  * The same for a statement that joins few rows to a table by its index, which

@@ -7,22 +7,25 @@
  * dies has done nothing, and the next one reads the same rows.
  *
  * Which rows those are is window's, what the source is asked bound's and
- * keyed's, what the table may be synctable's, and how rows get into it
- * upsert's.
+ * keyed's, what the table may be synctable's, how rows get into it upsert's and
+ * out of it gone's.
  */
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/pg_class.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "bound.h"
 #include "conn.h"
 #include "fill.h"
 #include "flat.h"
+#include "gone.h"
 #include "kept.h"
 #include "keyed.h"
 #include "lock.h"
@@ -50,10 +53,16 @@ typedef struct Sync
 	WhWindow	window;
 	WhFill	   *fill;			/* of a new table, */
 	List	   *key_attnums;	/* none of which may be null; or */
+	bool		mends;			/* rows that are gone go, too */
 	bool		furnished;		/* with what the owner put on it */
 	Tuplestorestate *rows;		/* what arrived for one that is there */
 	int64		nrows;			/* in it */
 	double		meanwhile_ms;	/* writing while the source was sending */
+	List	   *key_types;		/* of char *, as the source has them */
+	WhGone	   *gone;			/* where rows are to go; and of these */
+	const char *suspects;		/* the condition for some at the source, */
+	Tuplestorestate *found;		/* and what it has of them */
+	int64		nfound;
 	WhSynced   *synced;
 } Sync;
 
@@ -68,8 +77,17 @@ static void raise_null_key(const Sync *sync, int attnum) pg_attribute_noreturn()
 static void keep_row(void *arg, Datum *values, bool *isnull);
 static void fetch(Sync *sync, void (*row) (void *arg, Datum *values, bool *isnull));
 static void upsert_meanwhile(Sync *sync);
+static void drop_gone(Sync *sync);
+static void seek_suspects(Sync *sync);
+static char *give_suspects(void *arg, WhConn *conn);
+static void check_nothing(void *arg, WhConn *conn, const char *query,
+						  const WhRemoteColumns *remote);
+static void keep_found(void *arg, Datum *values, bool *isnull);
+static void write_as_owner(Sync *sync, void (*write) (Sync *sync));
 static void upsert(Sync *sync);
-static void upsert_as_owner(Sync *sync);
+static void delete_and_move(Sync *sync);
+static void settle(Sync *sync);
+static void upsert_rows(Sync *sync, Tuplestorestate *rows, int64 nrows);
 static char *set_window(void *arg, WhConn *conn);
 static void prove(void *arg, WhConn *conn, const char *query,
 				  const WhRemoteColumns *remote);
@@ -106,6 +124,16 @@ wh_sync_load(const WhTemplate *tmpl, const WhTenant *tenant, const WhDays *days,
 	PG_END_TRY();
 
 	wh_lock_unbound(nestlevel);
+}
+
+bool
+wh_sync_is_filled(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	WhSyncTable table;
+
+	wh_synctable_find(&table, tmpl, tenant);
+
+	return has_base(&table) && get_rel_relkind(table.relid) == RELKIND_RELATION;
 }
 
 bool
@@ -191,6 +219,8 @@ begin(Sync *sync)
 	wh_window_begin(&sync->window, sync->tmpl, sync->tenant, sync->days,
 					sync->table.slice != NULL, has_base(&sync->table));
 
+	sync->mends = sync->rules->drop_gone && OidIsValid(sync->table.relid) &&
+		has_base(&sync->table);
 	if (method != WH_CHOOSE &&
 		method != (OidIsValid(sync->table.relid) ? WH_UPSERT : WH_FIRST_FILL))
 		ereport(ERROR,
@@ -283,21 +313,27 @@ load_new(Sync *sync)
  * Upsert what arrives.  While a part of it goes into a plain table, the source
  * goes on sending; but where triggers run, all is kept, on disk but for its
  * first part, until the last row: by then all is known to have arrived, and
- * the source has its connection back.
+ * the source has its connection back.  So it is where the rows must be compared
+ * as a whole; what is gone goes first, since a row that comes may have some
+ * other unique value of its.
  */
 static void
 load_again(Sync *sync)
 {
 	sync->rows = wh_flat_spool(CurrentResourceOwner);
 	fetch(sync, keep_row);
-	if (sync->nrows > 0 && sync->furnished)
-		upsert_as_owner(sync);
-	else if (sync->nrows > 0)
-		upsert(sync);
+	if (sync->mends)
+		drop_gone(sync);
+	if (sync->nrows > 0)
+		write_as_owner(sync, upsert);
+	if (sync->furnished && sync->rules->settle && (sync->nrows > 0 || sync->mends))
+		write_as_owner(sync, settle);
 	tuplestore_end(sync->rows);
 
 	sync->synced->method = WH_UPSERT;
-	if (sync->days->given)
+	if (sync->mends)
+		sync->synced->reason = "it was found to differ from the source";
+	else if (sync->days->given)
 		sync->synced->reason = "days were asked for";
 	else if (sync->table.slice == NULL)
 		sync->synced->reason = "a table was there";
@@ -345,7 +381,7 @@ keep_row(void *arg, Datum *values, bool *isnull)
 
 	tuplestore_putvalues(sync->rows, sync->tmpl->columns, values, isnull);
 	sync->nrows++;
-	if (sync->furnished || sync->nrows < PART_ROWS)
+	if (sync->furnished || sync->mends || sync->nrows < PART_ROWS)
 		return;
 
 	context = MemoryContextSwitchTo(sync->context);
@@ -381,42 +417,149 @@ fetch(Sync *sync, void (*row) (void *arg, Datum *values, bool *isnull))
 	wh_fetch_part(sync->tmpl, sync->tenant, &part, &sink, &sync->synced->fetched);
 }
 
+/*
+ * Delete the rows of the days that the source has no more, unless they are too
+ * many to believe it.
+ */
 static void
-upsert(Sync *sync)
+drop_gone(Sync *sync)
 {
+	const WhTemplate *tmpl = sync->tmpl;
+	WhPeriod	period = {WH_DAY, sync->days->from, sync->days->to + 1};
+	WhSpan		span = wh_period_span(&period, sync->tenant->time_zone);
 	Relation	rel = relation_open(sync->table.relid, NoLock);
+	MemoryContext part = AllocSetContextCreate(CurrentMemoryContext,
+											   "pg_warehouse suspects", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller;
+	WhFetched	left = sync->synced->fetched;
+	WhRange		range;
 
-	wh_upsert(rel, sync->tmpl, sync->rows, sync->nrows, &sync->synced->counts);
+	(void) wh_range_of(tmpl->columns, tmpl->watermark_column, &period, &span, &range);
+	sync->gone = wh_gone_suspects(rel, tmpl, &range, sync->rows, sync->nrows);
+	caller = MemoryContextSwitchTo(part);
+	while ((sync->suspects = wh_gone_next(sync->gone, sync->key_types)) != NULL)
+	{
+		seek_suspects(sync);
+		write_as_owner(sync, delete_and_move);
+		tuplestore_end(sync->found);
+		MemoryContextReset(part);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(part);
+
+	left.rows = wh_gone_stored(sync->gone) - sync->synced->deleted;
+	wh_load_check_shrink(tmpl, sync->tenant, &period, sync->rules,
+						 wh_gone_stored(sync->gone), &left);
+	wh_gone_end(sync->gone);
 	relation_close(rel, NoLock);
 }
 
 /*
- * Write the rows as the owner would in his session.  Constraints that he
- * deferred are due now, so that a failure is this run's; but inside a
- * transaction block of his they wait for its end with his others.
+ * Ask the source for the suspects at hand, wherever they are by now.
  */
 static void
-upsert_as_owner(Sync *sync)
+seek_suspects(Sync *sync)
+{
+	WhFetchPart part = {give_suspects, check_nothing, sync};
+	WhRowSink	sink = {.row = keep_found,.arg = sync};
+	WhFetched  *all = &sync->synced->fetched;
+	WhFetched	fetched = {0};
+
+	sync->found = wh_flat_spool(CurrentResourceOwner);
+	sync->nfound = 0;
+	wh_fetch_part(sync->tmpl, sync->tenant, &part, &sink, &fetched);
+	all->rows += fetched.rows;
+	all->bytes += fetched.bytes;
+	all->fetch_ms += fetched.fetch_ms;
+}
+
+static char *
+give_suspects(void *arg, WhConn *conn)
+{
+	return unconstify(char *, ((Sync *) arg)->suspects);
+}
+
+static void
+check_nothing(void *arg, WhConn *conn, const char *query,
+			  const WhRemoteColumns *remote)
+{
+}
+
+static void
+keep_found(void *arg, Datum *values, bool *isnull)
+{
+	Sync	   *sync = (Sync *) arg;
+
+	tuplestore_putvalues(sync->found, sync->tmpl->columns, values, isnull);
+	sync->nfound++;
+}
+
+/*
+ * Write as the owner would in his session, where something of his is on the
+ * table.
+ */
+static void
+write_as_owner(Sync *sync, void (*write) (Sync *sync))
 {
 	WhRole		restricted;
 
+	if (!sync->furnished)
+	{
+		write(sync);
+		return;
+	}
+
 	wh_role_unrestricted(&restricted, sync->rules->session_path);
-	upsert(sync);
-	if (sync->rules->settle)
-		wh_ddl("SET CONSTRAINTS ALL IMMEDIATE");
+	write(sync);
 	wh_role_leave(&restricted);
+}
+
+static void
+upsert(Sync *sync)
+{
+	upsert_rows(sync, sync->rows, sync->nrows);
+}
+
+static void
+delete_and_move(Sync *sync)
+{
+	sync->synced->deleted += wh_gone_delete(sync->gone, sync->found, sync->nfound);
+	if (sync->nfound > 0)
+		upsert_rows(sync, sync->found, sync->nfound);
+}
+
+/*
+ * Constraints that the owner deferred are due now, so that a failure is this
+ * run's; but inside a transaction block of his they wait for its end with his
+ * others.
+ */
+static void
+settle(Sync *sync)
+{
+	wh_ddl("SET CONSTRAINTS ALL IMMEDIATE");
+}
+
+static void
+upsert_rows(Sync *sync, Tuplestorestate *rows, int64 nrows)
+{
+	Relation	rel = relation_open(sync->table.relid, NoLock);
+
+	wh_upsert(rel, sync->tmpl, rows, nrows, &sync->synced->counts);
+	relation_close(rel, NoLock);
 }
 
 /*
  * Decide which rows are read, before the reading snapshot is taken, and write
- * the condition.
+ * the condition.  Days that are compared are read as they are by now: the
+ * watermark stays, so whatever commits later is read in its turn.
  */
 static char *
 set_window(void *arg, WhConn *conn)
 {
 	Sync	   *sync = (Sync *) arg;
 
-	wh_window_set(&sync->window, wh_bound(conn));
+	if (!sync->mends)
+		wh_window_set(&sync->window, wh_bound(conn));
 
 	return wh_window_condition(&sync->window);
 }
@@ -428,6 +571,13 @@ prove(void *arg, WhConn *conn, const char *query, const WhRemoteColumns *remote)
 
 	if (sync->table.slice == NULL || sync->window.afresh)
 		wh_keyed_check(conn, sync->tmpl, query, remote);
+	if (sync->mends)
+	{
+		MemoryContext context = MemoryContextSwitchTo(sync->context);
+
+		sync->key_types = wh_gone_key_types(sync->tmpl, remote);
+		MemoryContextSwitchTo(context);
+	}
 }
 
 /*
@@ -446,7 +596,7 @@ finish(Sync *sync)
 	}
 	else
 		synced->stored = (slice && synced->method == WH_UPSERT ? slice->row_count : 0) +
-			synced->counts.inserted;
+			synced->counts.inserted - synced->deleted;
 
 	/* Days that were read again make no whole of rows of an older version. */
 	synced->version = sync->window.afresh && sync->days->given && slice != NULL
@@ -454,11 +604,12 @@ finish(Sync *sync)
 	synced->schema = sync->table.schema;
 	synced->name = sync->table.name;
 	synced->news = slice == NULL || sync->window.afresh ||
-		synced->counts.inserted + synced->counts.updated > 0;
+		synced->counts.inserted + synced->counts.updated + synced->deleted > 0;
 	if (synced->news)
 		synced->size_bytes = wh_relation_bytes(sync->table.relid);
 
-	wh_window_settle(&sync->window, synced->counts.inserted + synced->counts.updated);
+	if (!sync->mends)
+		wh_window_settle(&sync->window, synced->counts.inserted + synced->counts.updated);
 }
 
 /*

@@ -16,6 +16,7 @@ typedef struct WhSynced
 	const char *reason;			/* for it, a constant */
 	WhFetched	fetched;
 	WhUpsertCounts counts;
+	int64		deleted;
 	double		load_ms;
 	double		lock_ms;
 	char	   *schema;
@@ -37,6 +38,9 @@ typedef struct WhSynced
 extern void wh_sync_load(const WhTemplate *tmpl, const WhTenant *tenant,
 						 const WhDays *days, const WhLoadRules *rules,
 						 WhSynced *synced);
+
+/* Is there a table that the template's present version has filled? */
+extern bool wh_sync_is_filled(const WhTemplate *tmpl, const WhTenant *tenant);
 
 /* Does the pair's table need a session of the owner's? */
 extern bool wh_sync_needs_session(const WhTemplate *tmpl, const WhTenant *tenant);

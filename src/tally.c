@@ -31,18 +31,25 @@
 typedef struct Reading
 {
 	StringInfoData sql;
-	WhTally    *tally;
+	WhTally    *tally;			/* or an array, where there are groups */
+	int			ngroups;
 } Reading;
 
 static void read_tally(void *arg);
-static void append_tally(StringInfo sql, const char *row, const char *from);
+static void read_groups(void *arg);
+static void take_groups(WhConn *conn, const PGresult *result, int ngroups,
+						WhTally *tallies);
+static void clear_groups(WhTally *tallies, int ngroups);
+static void append_groups(StringInfo sql, const WhTallyGroups *groups,
+						  const char *row, const char *from);
+static void append_tally(StringInfo sql, const char *number, const char *row,
+						 const char *from);
 static char *source_row(TupleDesc declared, const WhRemoteColumns *remote);
 static char *stored_row(TupleDesc declared, TupleDesc stored);
 static void append_value(StringInfo row, const char *value, Oid typid);
 static char *text_of(const char *value, Oid typid);
 static const char *send_function(Oid typid);
 static char *rounded(const char *value, Form_pg_attribute att);
-static void pin_settings(void);
 static char *join_sums(const char *first, const char *second);
 
 /*
@@ -60,8 +67,8 @@ wh_tally_source(WhConn *conn, const List *queries, TupleDesc declared,
 	for (int i = 0; i < list_length(queries); i++)
 	{
 		appendStringInfo(&sql, "%sSELECT %d, ", i == 0 ? "" : "\nUNION ALL\n", i);
-		append_tally(&sql, row, psprintf("(\n%s\n) AS q",
-										 (const char *) list_nth(queries, i)));
+		append_tally(&sql, NULL, row, psprintf("(\n%s\n) AS q",
+											   (const char *) list_nth(queries, i)));
 	}
 	appendStringInfoString(&sql, "\nORDER BY 1");
 
@@ -103,7 +110,7 @@ wh_tally_stored(const char *relation, TupleDesc stored, const char *condition,
 
 	initStringInfo(&reading.sql);
 	appendStringInfoString(&reading.sql, "SELECT ");
-	append_tally(&reading.sql, stored_row(declared, stored),
+	append_tally(&reading.sql, NULL, stored_row(declared, stored),
 				 psprintf("%s AS q%s%s", relation, condition ? " WHERE " : "",
 						  condition ? condition : ""));
 
@@ -117,7 +124,7 @@ read_tally(void *arg)
 	WhTally    *tally = reading->tally;
 	MemoryContext caller = CurrentMemoryContext;
 
-	pin_settings();
+	wh_tally_pin_settings();
 	SPI_connect();
 	(void) wh_spi(SPI_OK_SELECT, reading->sql.data, NULL, 0);
 
@@ -128,6 +135,108 @@ read_tally(void *arg)
 	SPI_finish();
 }
 
+/*
+ * Tally groups at the source; see tally.h.
+ */
+void
+wh_tally_source_groups(WhConn *conn, const char *query,
+					   const WhTallyGroups *groups, TupleDesc declared,
+					   const WhRemoteColumns *remote, WhTally *tallies)
+{
+	PGresult   *volatile result = NULL;
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	append_groups(&sql, groups, source_row(declared, remote),
+				  psprintf("(\n%s\n)", query));
+
+	result = wh_conn_exec(conn, sql.data, PGRES_TUPLES_OK);
+	PG_TRY();
+	{
+		take_groups(conn, result, groups->n, tallies);
+	}
+	PG_FINALLY();
+	{
+		PQclear(result);
+	}
+	PG_END_TRY();
+
+	while ((result = wh_conn_result(conn)) != NULL)
+		PQclear(result);
+}
+
+static void
+take_groups(WhConn *conn, const PGresult *result, int ngroups, WhTally *tallies)
+{
+	clear_groups(tallies, ngroups);
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		int			group = atoi(PQgetvalue(result, i, 0));
+
+		if (PQnfields(result) != 4 || group < 1 || group > ngroups)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROTOCOL_VIOLATION),
+					 errmsg("tenant did not count what it was asked to count"),
+					 errdetail("%s", wh_conn_subject(conn))));
+		tallies[group - 1].rows = strtoll(PQgetvalue(result, i, 1), NULL, 10);
+		tallies[group - 1].hash = join_sums(PQgetvalue(result, i, 2),
+											PQgetvalue(result, i, 3));
+	}
+}
+
+/*
+ * Tally groups here; see tally.h.
+ */
+void
+wh_tally_stored_groups(const char *relation, TupleDesc stored,
+					   const WhTallyGroups *groups, TupleDesc declared,
+					   WhTally *tallies)
+{
+	Reading		reading = {.tally = tallies,.ngroups = groups->n};
+
+	initStringInfo(&reading.sql);
+	append_groups(&reading.sql, groups, stored_row(declared, stored), relation);
+
+	wh_subtransaction(read_groups, &reading, false);
+}
+
+static void
+read_groups(void *arg)
+{
+	Reading    *reading = (Reading *) arg;
+	MemoryContext caller = CurrentMemoryContext;
+	uint64		n;
+
+	wh_tally_pin_settings();
+	SPI_connect();
+	n = wh_spi(SPI_OK_SELECT, reading->sql.data, NULL, 0);
+
+	/* Copy out while the SPI result is still there. */
+	MemoryContextSwitchTo(caller);
+	clear_groups(reading->tally, reading->ngroups);
+	for (uint64 row = 0; row < n; row++)
+	{
+		WhTally    *tally = &reading->tally[wh_col_int4(row, 1, 0) - 1];
+
+		tally->rows = wh_col_int8(row, 2, 0);
+		tally->hash = join_sums(wh_col_text(row, 3), wh_col_text(row, 4));
+	}
+	SPI_finish();
+}
+
+/*
+ * A group without rows is in no answer.
+ */
+static void
+clear_groups(WhTally *tallies, int ngroups)
+{
+	for (int i = 0; i < ngroups; i++)
+	{
+		tallies[i].rows = 0;
+		tallies[i].hash = join_sums("0", "0");
+	}
+}
+
 bool
 wh_tally_equal(const WhTally *a, const WhTally *b)
 {
@@ -135,20 +244,36 @@ wh_tally_equal(const WhTally *a, const WhTally *b)
 }
 
 /*
- * Write what counts and hashes the rows of "from", each of which is the text
- * "row".  OFFSET keeps the planner from computing the md5 twice.
+ * Write the query that counts and hashes the groups of the rows of "from".
  */
 static void
-append_tally(StringInfo sql, const char *row, const char *from)
+append_groups(StringInfo sql, const WhTallyGroups *groups, const char *row,
+			  const char *from)
 {
+	appendStringInfoString(sql, "SELECT r.number, ");
+	append_tally(sql, groups->number, row,
+				 psprintf("%s AS q WHERE %s", from, groups->condition));
+	appendStringInfoString(sql, " GROUP BY r.number");
+}
+
+/*
+ * Write what counts and hashes the rows of "from", each of which is the text
+ * "row", and has a number of its group where that is not NULL.  OFFSET keeps
+ * the planner from computing the md5 twice.
+ */
+static void
+append_tally(StringInfo sql, const char *number, const char *row, const char *from)
+{
+	const char *group = number ? psprintf("%s AS number, ", number) : "";
+
 	appendStringInfo(sql,
 					 "pg_catalog.count(*),"
 					 " COALESCE(pg_catalog.sum(('x' OPERATOR(pg_catalog.||)"
 					 " pg_catalog.substr(r.hash, 1, 16))::pg_catalog.bit(64)::pg_catalog.int8), 0)::pg_catalog.text,"
 					 " COALESCE(pg_catalog.sum(('x' OPERATOR(pg_catalog.||)"
 					 " pg_catalog.substr(r.hash, 17, 16))::pg_catalog.bit(64)::pg_catalog.int8), 0)::pg_catalog.text"
-					 " FROM (SELECT pg_catalog.md5(pg_catalog.convert_to(%s, 'UTF8')) AS hash"
-					 " FROM %s OFFSET 0) AS r", row, from);
+					 " FROM (SELECT %spg_catalog.md5(pg_catalog.convert_to(%s, 'UTF8')) AS hash"
+					 " FROM %s OFFSET 0) AS r", group, row, from);
 }
 
 /*
@@ -289,11 +414,10 @@ rounded(const char *value, Form_pg_attribute att)
 }
 
 /*
- * Have values written here as sessions at tenants write them, until the end of
- * the subtransaction.
+ * Have values written here as they are there; see tally.h.
  */
-static void
-pin_settings(void)
+void
+wh_tally_pin_settings(void)
 {
 	static const char *const pinned[][2] = {
 		{"timezone", "UTC"},

@@ -35,6 +35,32 @@ extern void wh_tally_stored(const char *relation, TupleDesc stored,
 							const char *condition, TupleDesc declared,
 							WhTally *tally);
 
+/* The rows of one query, or relation, in groups: by SQL on q. */
+typedef struct WhTallyGroups
+{
+	int			n;
+	const char *number;			/* 1 to n */
+	const char *condition;		/* that rows of any group meet */
+} WhTallyGroups;
+
+/*
+ * The same two for groups of rows; fills an array of n tallies each.
+ */
+extern void wh_tally_source_groups(WhConn *conn, const char *query,
+								   const WhTallyGroups *groups,
+								   TupleDesc declared,
+								   const WhRemoteColumns *remote,
+								   WhTally *tallies);
+extern void wh_tally_stored_groups(const char *relation, TupleDesc stored,
+								   const WhTallyGroups *groups,
+								   TupleDesc declared, WhTally *tallies);
+
+/*
+ * Have values written here as sessions at tenants write them, until the end of
+ * the subtransaction or of the GUC nest level.
+ */
+extern void wh_tally_pin_settings(void);
+
 extern bool wh_tally_equal(const WhTally *a, const WhTally *b);
 
 #endif							/* WH_TALLY_H */

@@ -264,10 +264,12 @@ load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 static void
 load_incremental(WhRun *run, const WhUnit *unit)
 {
+	WhLoadRules rules = unit->rules;
 	WhSynced	synced = {0};
 	WhSlice		slice = {0};
 
-	wh_sync_load(unit->tmpl, unit->tenant, &unit->days, &unit->rules, &synced);
+	rules.drop_gone = unit->purpose == WH_MEND && unit->days.given;
+	wh_sync_load(unit->tmpl, unit->tenant, &unit->days, &rules, &synced);
 
 	run->status = "loaded";
 	run->method = wh_method_name(synced.method);
@@ -276,6 +278,7 @@ load_incremental(WhRun *run, const WhUnit *unit)
 	run->rows_extracted = synced.fetched.rows;
 	run->rows_inserted = synced.counts.inserted;
 	run->rows_updated = synced.counts.updated;
+	run->rows_deleted = synced.deleted;
 	run->rows_unchanged = synced.counts.unchanged;
 	run->bytes = synced.fetched.bytes;
 	run->fetch_ms = synced.fetched.fetch_ms;

@@ -17,7 +17,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/queryenvironment.h"
 
 #include "flat.h"
 #include "spi.h"
@@ -36,7 +35,6 @@ static char *update_sql(const WhTemplate *tmpl, const char *relation);
 static char *insert_sql(const WhTemplate *tmpl, const char *relation);
 static const char *name_of(Relation rel);
 static char *columns_of(const WhTemplate *tmpl, const char *of);
-static char *keys_match(const WhTemplate *tmpl);
 static char *assignments(const WhTemplate *tmpl, const char *of);
 static bool is_key(const WhTemplate *tmpl, const char *column);
 
@@ -93,26 +91,16 @@ run_batch(Relation rel, const WhTemplate *tmpl, Tuplestorestate *rows,
 {
 	const char *relation = name_of(rel);
 	const char *update = update_sql(tmpl, relation);
-	EphemeralNamedRelation enr = (EphemeralNamedRelation) palloc0(sizeof(EphemeralNamedRelationData));
 	int64		updated = 0;
 	int64		inserted = 0;
 
-	enr->md.name = ROWS;
-	enr->md.reliddesc = InvalidOid;
-	enr->md.tupdesc = tmpl->columns;
-	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
-	enr->md.enrtuples = nrows;
-	enr->reldata = rows;
-
 	SPI_connect();
-	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not name the rows of an upsert");
+	wh_spi_name_rows(ROWS, tmpl->columns, rows, nrows);
 	if (update != NULL)
 		updated = wh_spi_by_index(SPI_OK_UPDATE, update);
 	if (updated < nrows)
 		inserted = wh_spi_by_index(SPI_OK_INSERT, insert_sql(tmpl, relation));
 	SPI_finish();
-	pfree(enr);
 
 	counts->inserted += inserted;
 	counts->updated += updated;
@@ -134,7 +122,7 @@ update_sql(const WhTemplate *tmpl, const char *relation)
 	return psprintf("UPDATE %s AS t SET %s FROM " ROWS " AS r WHERE %s"
 					" AND (t.%s OPERATOR(pg_catalog.<>) r.%s OR ROW(%s)::pg_catalog.record"
 					" OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record)",
-					relation, set, keys_match(tmpl),
+					relation, set, wh_upsert_match(tmpl, "t", "r"),
 					quote_identifier(tmpl->watermark_column),
 					quote_identifier(tmpl->watermark_column),
 					columns_of(tmpl, "t"), columns_of(tmpl, "r"));
@@ -159,7 +147,7 @@ insert_sql(const WhTemplate *tmpl, const char *relation)
 					" WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s)"
 					" ON CONFLICT (%s) DO %s%s",
 					relation, columns_of(tmpl, NULL), columns_of(tmpl, "r"),
-					relation, keys_match(tmpl), keys.data,
+					relation, wh_upsert_match(tmpl, "t", "r"), keys.data,
 					set ? "UPDATE SET " : "NOTHING", set ? set : "");
 }
 
@@ -184,8 +172,11 @@ columns_of(const WhTemplate *tmpl, const char *of)
 	return list.data;
 }
 
-static char *
-keys_match(const WhTemplate *tmpl)
+/*
+ * Compare keys; see upsert.h.
+ */
+char *
+wh_upsert_match(const WhTemplate *tmpl, const char *a, const char *b)
 {
 	StringInfoData sql;
 	ListCell   *lc;
@@ -195,8 +186,8 @@ keys_match(const WhTemplate *tmpl)
 	{
 		const char *key = quote_identifier((const char *) lfirst(lc));
 
-		appendStringInfo(&sql, "%st.%s OPERATOR(pg_catalog.=) r.%s",
-						 sql.len > 0 ? " AND " : "", key, key);
+		appendStringInfo(&sql, "%s%s.%s OPERATOR(pg_catalog.=) %s.%s",
+						 sql.len > 0 ? " AND " : "", a, key, b, key);
 	}
 
 	return sql.data;

@@ -25,6 +25,9 @@ extern void wh_upsert(Relation rel, const WhTemplate *tmpl,
 					  Tuplestorestate *rows, int64 nrows,
 					  WhUpsertCounts *counts);
 
+/* The condition that two rows, by their aliases, have the same key. */
+extern char *wh_upsert_match(const WhTemplate *tmpl, const char *a, const char *b);
+
 /* The statements, for _wh.wh_plan(). */
 extern char *wh_upsert_sql(const WhTemplate *tmpl, const char *relation);
 

@@ -24,10 +24,3 @@ CREATE FUNCTION _wh.reset_breaker(tenant text) RETURNS void
     AS 'MODULE_PATHNAME', 'wh_planned';
 COMMENT ON FUNCTION _wh.reset_breaker(text) IS
     'Close a tenant''s breaker (not built yet)';
-
-CREATE FUNCTION _wh.verify_gates(template text, tenant text DEFAULT NULL) RETURNS TABLE (tenant_name text, phase text, gate text, ok boolean, detail text)
-    LANGUAGE c
-    AS 'MODULE_PATHNAME', 'wh_planned';
-COMMENT ON FUNCTION _wh.verify_gates(text, text) IS
-    'Pre-deploy, first-run and steady-state checks of a template (not built yet)';
-

@@ -1,5 +1,5 @@
-# The statements of the bridge's and of the sync tracking document run as they
-# are typed there.
+# The statements of the bridge's, the sync tracking and the bronze layer document
+# run as they are typed there.
 use strict;
 use warnings;
 
@@ -63,5 +63,20 @@ $out = run_file($warehouse, 'sync-tracking/as_written.sql', '-U', 'wh_monitor');
 like($out, qr/^main_submissions\|2025-08-20 .*\|success\|1\|0$/m, 'current sync status');
 like($out, qr/^url_refresh\|[^|]+\|error\|\|0$/m, 'recent sync activity');
 like($out, qr/^main_submissions\|0\.0+\|127$/m, 'performance analysis');
+
+run_file($source, 'bronze-extract-load/source.sql');
+$warehouse->safe_psql('postgres', 'CREATE ROLE grafana_ro LOGIN');
+run_file($warehouse, 'bronze-extract-load/setup.sql', '-v', 'host=' . $source->host, '-v', 'port=' . $source->port);
+is($warehouse->safe_psql('postgres', q{SELECT string_agg(DISTINCT r.status, ' '), count(*)
+FROM unnest('{position_history,trips,alarms,devices,geofences}'::text[]) AS t, _wh.wh_refresh(t, 'tracksolid') AS r}), 'loaded|5', 'five tables are loaded');
+run_file($warehouse, 'bronze-extract-load/control.sql', '-U', 'whadmin');
+$out = run_file($warehouse, 'bronze-extract-load/as_written.sql', '-U', 'whadmin');
+like($out, qr/^40000$/m, 'row-count parity');
+is($warehouse->safe_psql('postgres', q{SET ROLE grafana_ro; SELECT string_agg(table_name || ' ' || loads_last_24h, ', ' ORDER BY table_name) FROM dwh_control.v_table_freshness}),
+	'alarms 1, devices 1, geofences 1, position_history 1, trips 1', 'freshness, for the reader');
+is($warehouse->safe_psql('postgres', q{SET ROLE grafana_ro; SELECT count(*) FROM dwh_control.v_recent_failures}), '0', 'no failure');
+is($warehouse->safe_psql('postgres', q{SELECT rows, rows_inserted, rows_unchanged FROM _wh.wh_refresh('position_history', 'tracksolid')}), '40000|0|40000',
+	'reseeded by its UPDATE: all is read, nothing is doubled');
+is($warehouse->safe_psql('postgres', q{SET ROLE grafana_ro; SELECT count(*), bool_and(rows_loaded_last_run IS NOT NULL) FROM dwh_control.v_watermark_lag}), '3|t', 'the watermarks');
 
 done_testing();
