@@ -104,8 +104,7 @@ SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-02'
 SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'magic');
 \echo :SQLSTATE
 SELECT status, sqlstate, message FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'upsert');
-SELECT status FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'live');
-\echo :SQLSTATE
+SELECT status, sqlstate, message FROM _wh.wh_refresh('load', 'tenant_a', '2024-04-01', '2024-04-01', method => 'live');
 
 -- A cursor of our own on the slice: its file cannot be taken away, its rows can.
 BEGIN;

@@ -1,38 +1,18 @@
 /*
  * bridge_import.h
- *		The foreign tables of a bridge: what the source has, what is here, and
- *		making the second like the first.
+ *		The foreign tables of a bridge, made like the tables of its source.
  */
 #ifndef WH_BRIDGE_IMPORT_H
 #define WH_BRIDGE_IMPORT_H
 
-#include "bridges.h"
+#include "bridge_catalog.h"
 
-typedef struct WhBridgeColumn
-{
-	char	   *name;
-	char	   *type;			/* as format_type() writes it */
-	char	   *collation;		/* NULL: the type's own */
-	bool		not_null;
-	int			key;			/* position in the primary key; 0: none */
-} WhBridgeColumn;
+/* Write the statement that makes a foreign table like the source's. */
+extern char *wh_bridge_table_sql(const WhBridge *bridge, const char *schema,
+								 const char *name, const WhBridgeTable *source);
 
-typedef struct WhBridgeTable
-{
-	char	   *name;			/* as at the source */
-	bool		readable;		/* by our role there */
-	Oid			relid;			/* the foreign table; InvalidOid at the source */
-	List	   *columns;		/* of WhBridgeColumn * */
-} WhBridgeTable;
-
-/* Both in order of name; as the owner. */
-extern List *wh_bridge_tables(const WhBridge *bridge);
-extern List *wh_bridge_remote_tables(const WhBridge *bridge);
-
-extern WhBridgeTable *wh_bridge_table_find(const List *tables, const char *name);
-
-/* The names of its columns, quoted, between commas. */
-extern char *wh_bridge_column_list(const WhBridgeTable *table);
+/* Is the foreign table like the source's: columns, types, what may be null? */
+extern bool wh_bridge_table_fits(const WhBridgeTable *source, const WhBridgeTable *here);
 
 /*
  * Tell each difference to "on_change", and mend it unless "dry_run".  Actions

@@ -18,6 +18,7 @@
 #include "bridge_parts.h"
 #include "compat.h"
 #include "kept.h"
+#include "livetable.h"
 #include "lock.h"
 #include "spi.h"
 
@@ -25,7 +26,6 @@ static void add_relations(WhBridgeParts *parts, List **oids, const char *server,
 						  WhBridgeKind kind);
 static char *qualified(Oid relid);
 static void drop_all(const List *relids, const char *what);
-static bool schema_is_empty(const char *schema);
 
 WhBridgeParts *
 wh_bridge_parts(const WhBridge *bridge)
@@ -36,6 +36,9 @@ wh_bridge_parts(const WhBridge *bridge)
 	parts->schemas = list_make1(bridge->local_schema);
 	add_relations(parts, &parts->snapshots, bridge->server, WH_BRIDGE_SNAPSHOT);
 	add_relations(parts, &parts->shims, bridge->server, WH_BRIDGE_SHIM);
+	parts->live = wh_livetables_over(bridge->server);
+	foreach(lc, parts->live)
+		parts->dropped = lappend(parts->dropped, qualified(lfirst_oid(lc)));
 	foreach(lc, wh_bridge_tables(bridge))
 	{
 		Oid			relid = ((const WhBridgeTable *) lfirst(lc))->relid;
@@ -111,6 +114,14 @@ wh_bridge_parts_check(const WhBridge *bridge, const WhBridgeParts *parts, bool d
 				 errhint("SELECT _wh.drop_bridge(%s, drop_data => true); what must stay, copy before: CREATE TABLE ... AS TABLE ...;",
 						 quote_literal_cstr(bridge->server))));
 
+	dependents = wh_kept_dependents(parts->live, NIL);
+	if (dependents != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop bridge \"%s\" because live templates read over it",
+						bridge->server),
+				 errdetail("Over its tables: %s.", dependents),
+				 errhint("First SELECT _wh.drop_template(...), or keep rows here: SELECT _wh.alter_template(..., materialization => 'snapshot'); and a refresh.")));
 	dependents = wh_kept_dependents(ours, NIL);
 	if (dependents != NULL)
 		ereport(ERROR,
@@ -128,17 +139,28 @@ void
 wh_bridge_parts_drop(const WhBridge *bridge, WhBridgeParts *parts)
 {
 	int			nestlevel = wh_lock_bound();
+	List	   *live_schemas = NIL;
 	ListCell   *lc;
 	ListCell   *lr;
 
 	drop_all(parts->snapshots, "MATERIALIZED VIEW");
 	drop_all(parts->shims, "VIEW");
 	drop_all(parts->tables, "FOREIGN TABLE");
+	foreach(lc, parts->live)
+		live_schemas = list_append_unique_oid(live_schemas, get_rel_namespace(lfirst_oid(lc)));
+	drop_all(parts->live, "FOREIGN TABLE");
+	foreach(lc, live_schemas)
+	{
+		char	   *schema = get_namespace_name(lfirst_oid(lc));
+
+		if (wh_bridge_schema_is_empty(schema))
+			wh_ddl(psprintf("DROP SCHEMA %s", quote_identifier(schema)));
+	}
 	foreach(lc, parts->schemas)
 	{
 		char	   *schema = (char *) lfirst(lc);
 
-		if (schema_is_empty(schema))
+		if (wh_bridge_schema_is_empty(schema))
 		{
 			wh_ddl(psprintf("DROP SCHEMA %s", quote_identifier(schema)));
 			parts->dropped = lappend(parts->dropped, pstrdup(quote_identifier(schema)));
@@ -186,10 +208,10 @@ drop_all(const List *relids, const char *what)
 }
 
 /*
- * Does nothing depend on the schema, and is it the owner's to drop?
+ * Could the schema be dropped; see bridge_parts.h.
  */
-static bool
-schema_is_empty(const char *schema)
+bool
+wh_bridge_schema_is_empty(const char *schema)
 {
 	Oid			nspid = get_namespace_oid(schema, true);
 	WhArg		arg = wh_name(schema);

@@ -13,6 +13,7 @@ typedef struct WhBridgeParts
 	List	   *snapshots;		/* OIDs */
 	List	   *shims;
 	List	   *tables;
+	List	   *live;			/* of live templates, over its server */
 	List	   *schemas;		/* of char *: those with any of it */
 	List	   *dropped;		/* of char *: what wh_bridge_parts_drop()
 								 * drops */
@@ -30,6 +31,9 @@ extern void wh_bridge_parts_admit(const WhBridgeParts *parts, const char *role);
 extern void wh_bridge_parts_expel(const WhBridgeParts *parts, const char *role);
 extern void wh_bridge_admit(const char *schema, const char *role);
 extern void wh_bridge_expel(const char *schema, const char *role);
+
+/* Does nothing depend on the schema, and is it the owner's to drop? */
+extern bool wh_bridge_schema_is_empty(const char *schema);
 
 /*
  * Throw 2BP01 when rows would go though nobody said drop_data, or something

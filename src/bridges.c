@@ -23,6 +23,7 @@
 
 #define BRIDGE_ARGS 6
 
+static bool leads_to(const char *server, const WhTenant *tenant);
 static void *read_relation(uint64 row);
 static void bridge_args(const WhBridge *bridge, WhArg *args);
 static List *names_of(uint64 row, int col);
@@ -95,6 +96,37 @@ wh_bridge_servers(void)
 	SPI_finish();
 
 	return servers;
+}
+
+WhBridge *
+wh_bridge_to(const WhTenant *tenant)
+{
+	const char *first = NULL;
+	ListCell   *lc;
+
+	foreach(lc, wh_bridge_servers())
+	{
+		const char *server = (const char *) lfirst(lc);
+
+		if (!leads_to(server, tenant))
+			continue;
+		if (first == NULL || strcmp(server, tenant->name) == 0)
+			first = server;
+	}
+
+	return first != NULL ? wh_bridge(first) : NULL;
+}
+
+static bool
+leads_to(const char *server, const WhTenant *tenant)
+{
+	const char *host = wh_bridge_server_option(server, "host");
+	const char *port = wh_bridge_server_option(server, "port");
+	const char *dbname = wh_bridge_server_option(server, "dbname");
+
+	return host != NULL && strcmp(host, tenant->host) == 0 &&
+		dbname != NULL && strcmp(dbname, tenant->dbname) == 0 &&
+		(port != NULL ? atoi(port) : 5432) == tenant->port;
 }
 
 void

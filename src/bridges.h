@@ -47,6 +47,13 @@ extern WhBridge *wh_bridge_find(const char *server);
 extern List *wh_bridge_servers(void);	/* of char *, in order of name */
 
 /*
+ * The bridge to a tenant's own database: host, port and dbname are the
+ * tenant's.  Of several the one that is named like the tenant, else the first
+ * in order of name; NULL for none.
+ */
+extern WhBridge *wh_bridge_to(const WhTenant *tenant);
+
+/*
  * Write the row as the installer.  Inserting one whose local schema is another
  * bridge's is 42710.
  */

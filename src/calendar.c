@@ -140,7 +140,7 @@ ask_source(Calendar *calendar)
 	WhRemoteColumns *remote = wh_describe(lease->conn, query);
 	ListCell   *lc;
 
-	(void) wh_describe_check(remote, tmpl, lease->conn);
+	(void) wh_describe_check(remote, tmpl, wh_conn_subject(lease->conn));
 	plan_batches(calendar, merged(months_at_source(calendar, lease->conn, query),
 								  months_here(calendar)));
 	foreach(lc, calendar->batches)

@@ -123,7 +123,7 @@ ask_source(const WhTemplate *tmpl, const WhTenant *tenant,
 								  wh_date_text(first->day.start),
 								  wh_date_text(last->day.start)));
 	remote = wh_describe(lease->conn, wh_fetch_query(tmpl, tenant, &first->day));
-	(void) wh_describe_check(remote, tmpl, lease->conn);
+	(void) wh_describe_check(remote, tmpl, wh_conn_subject(lease->conn));
 
 	for (int from = 0; from < n;)
 	{

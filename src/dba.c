@@ -24,6 +24,7 @@
 #include "dispatch.h"
 #include "fetch.h"
 #include "guc.h"
+#include "live.h"
 #include "matview.h"
 #include "refresh.h"
 #include "rolledday.h"
@@ -74,7 +75,6 @@ static void get_request(FunctionCallInfo fcinfo, WhRequest *request);
 static List *get_units(FunctionCallInfo fcinfo, const WhRequest *request);
 static void get_rules(FunctionCallInfo fcinfo, WhRequest *request);
 static WhMethod forced_method(FunctionCallInfo fcinfo);
-static void not_built(const char *what);
 static int	get_parallel(FunctionCallInfo fcinfo);
 static OnError get_on_error(FunctionCallInfo fcinfo);
 static bool flag_argument(FunctionCallInfo fcinfo, int arg);
@@ -272,21 +272,11 @@ forced_method(FunctionCallInfo fcinfo)
 	if (word == NULL || method != WH_CHOOSE)
 		return method;
 
-	if (strcmp(word, "live") == 0)
-		not_built("forcing this method");
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown method \"%s\"", word),
-			 errdetail("It is one of first_fill, delta, refill and upsert."),
+			 errdetail("It is one of first_fill, delta, refill, upsert and live."),
 			 errhint("Leave it out: the method is chosen per unit.")));
-}
-
-static void
-not_built(const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s is not built yet", what)));
 }
 
 /*
@@ -443,6 +433,8 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 
 	if (wh_template_is_incremental(unit->tmpl))
 		condition = wh_sync_plan(unit->tmpl, unit->tenant, &unit->days, &unit->rules, &plan);
+	else if (wh_template_is_live(unit->tmpl))
+		wh_live_plan(unit->tmpl, unit->tenant, &unit->rules, &plan);
 	else if (slice != NULL && slice->period.kind != unit->period.kind &&
 			 OidIsValid(wh_slice_relid(slice)))
 		wh_rolledday_plan(unit->tmpl, unit->tenant, &unit->period, slice,
@@ -460,8 +452,10 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 
 	values[0] = Int32GetDatum(seq);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
-	values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period,
-												 condition));
+	nulls[2] = wh_template_is_live(unit->tmpl);
+	if (!nulls[2])
+		values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period,
+													 condition));
 	nulls[3] = plan.sql == NULL;
 	if (plan.sql != NULL)
 		values[3] = CStringGetTextDatum(plan.sql);

@@ -21,6 +21,8 @@
 #include "conn.h"
 #include "describe.h"
 #include "gate.h"
+#include "live.h"
+#include "livetable.h"
 #include "matview.h"
 #include "published.h"
 #include "refresh.h"
@@ -83,6 +85,7 @@ static void infer_columns(WhTemplate *tmpl, const char *sample_tenant);
 static WhTenant *choose_tenant(const WhTemplate *tmpl);
 static char *changed_settings(FunctionCallInfo fcinfo, const WhTemplate *tmpl);
 static void lock_slices(const WhTemplate *tmpl, List *slices);
+static void tidy_tables(const WhSlice *slice, StringInfo dropped);
 static void append_name(StringInfo list, const char *schema, const char *name);
 static char *definition_sql(const WhTemplate *tmpl);
 static void append_setting(StringInfo sql, Argument arg, const char *value);
@@ -213,6 +216,9 @@ wh_drop_template(PG_FUNCTION_ARGS)
 		if (drop_data && !dry_run)
 			wh_relation_drop(relid);
 	}
+
+	foreach(lc, drop_data && !dry_run ? slices : NIL)
+		tidy_tables((const WhSlice *) lfirst(lc), &dropped);
 
 	retired = wh_retired(name, NULL);
 	foreach(lc, retired)
@@ -475,8 +481,8 @@ check_tenants(const WhTemplate *tmpl)
 
 /*
  * Where a template has no column definitions, ask a tenant which columns its
- * query returns.  The day it is rendered for does not matter, since nothing
- * is read.
+ * query returns; a live one's runs here, over what the tenant has.  The day it
+ * is rendered for does not matter, since nothing is read.
  */
 static void
 infer_columns(WhTemplate *tmpl, const char *sample_tenant)
@@ -496,6 +502,11 @@ infer_columns(WhTemplate *tmpl, const char *sample_tenant)
 	wh_template_check(tmpl);
 	tenant = sample_tenant != NULL ? wh_tenant(sample_tenant)
 		: choose_tenant(tmpl);
+	if (wh_template_is_live(tmpl))
+	{
+		tmpl->column_definitions = wh_describe_definitions(wh_live_describe(tmpl, tenant));
+		return;
+	}
 	values.tenant = tenant->name;
 	values.period = &period;
 	values.span = wh_period_span(&period, tenant->time_zone);
@@ -592,6 +603,23 @@ lock_slices(const WhTemplate *tmpl, List *slices)
 					 errmsg("template \"%s\" is being refreshed", tmpl->name),
 					 errdetail("Tenant \"%s\".", strVal(lfirst(lc))),
 					 errhint("Wait for the run that SELECT * FROM _wh.extract_runs WHERE status = 'extracting' shows, then try again.")));
+	}
+}
+
+/*
+ * Drop the foreign tables that only a live view which is gone has read.
+ */
+static void
+tidy_tables(const WhSlice *slice, StringInfo dropped)
+{
+	ListCell   *lc;
+
+	if (slice->period.kind != WH_WHOLE)
+		return;
+	foreach(lc, wh_livetables_tidy(wh_live_schema(slice->relation_schema)))
+	{
+		appendStringInfoString(dropped, dropped->len > 0 ? ", " : "");
+		escape_json(dropped, (const char *) lfirst(lc));
 	}
 }
 

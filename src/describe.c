@@ -85,6 +85,30 @@ wh_describe(WhConn *conn, const char *query)
 }
 
 /*
+ * Describe what a query here returns; see describe.h.
+ */
+WhRemoteColumns *
+wh_describe_of(TupleDesc desc)
+{
+	WhRemoteColumns *columns = palloc0(sizeof(WhRemoteColumns));
+
+	columns->n = desc->natts;
+	columns->columns = palloc0(sizeof(WhRemoteColumn) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		WhRemoteColumn *column = &columns->columns[i];
+
+		column->name = pstrdup(NameStr(att->attname));
+		column->typid = att->atttypid;
+		column->typmod = att->atttypmod;
+		column->type_name = format_type_with_typemod(att->atttypid, att->atttypmod);
+	}
+
+	return columns;
+}
+
+/*
  * Compare with the declaration; see describe.h.
  */
 List *
@@ -130,7 +154,7 @@ wh_describe_drift(const WhRemoteColumns *remote, TupleDesc declared)
  */
 List *
 wh_describe_check(const WhRemoteColumns *remote, const WhTemplate *tmpl,
-				  WhConn *conn)
+				  const char *subject)
 {
 	bool		adapts = strcmp(tmpl->on_drift, "adapt") == 0;
 	List	   *lines = NIL;
@@ -157,7 +181,7 @@ wh_describe_check(const WhRemoteColumns *remote, const WhTemplate *tmpl,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("columns at the source differ from those that template \"%s\" declares",
 					tmpl->name),
-			 errdetail("%s%s", wh_conn_subject(conn), detail.data),
+			 errdetail("%s%s", subject, detail.data),
 			 errhint("SELECT _wh.alter_template(%s, column_definitions => ...); or mend the query.",
 					 quote_literal_cstr(tmpl->name))));
 }

@@ -32,6 +32,9 @@ typedef struct WhRemoteColumns
  */
 extern WhRemoteColumns *wh_describe(WhConn *conn, const char *query);
 
+/* What a query that runs here returns. */
+extern WhRemoteColumns *wh_describe_of(TupleDesc desc);
+
 typedef enum WhChange
 {
 	WH_MISSING,
@@ -62,7 +65,7 @@ extern List *wh_describe_drift(const WhRemoteColumns *remote, TupleDesc declared
  * these lines (of char *).
  */
 extern List *wh_describe_check(const WhRemoteColumns *remote,
-							   const WhTemplate *tmpl, WhConn *conn);
+							   const WhTemplate *tmpl, const char *subject);
 
 extern bool wh_describe_has(const WhRemoteColumns *remote, const char *column);
 

@@ -18,10 +18,12 @@
 #include "probe.h"
 #include "seal.h"
 #include "secret.h"
+#include "template.h"
 
 /* Days after which a key should be changed. */
 #define KEY_DAYS 366
 
+static void check_live_templates(WhDoctor *doctor);
 static bool is_sealed(const WhTenant *tenant);
 static bool has(const List *names, const char *name);
 
@@ -212,7 +214,35 @@ wh_check_bridges(WhDoctor *doctor)
 							server, in_clear),
 				   NULL);
 	}
+	check_live_templates(doctor);
 	wh_role_leave(&caller);
+}
+
+/*
+ * Find live templates that have no way to a tenant's database.
+ */
+static void
+check_live_templates(WhDoctor *doctor)
+{
+	ListCell   *lc;
+	ListCell   *lt;
+
+	foreach(lc, wh_templates_enabled())
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+
+		foreach(lt, wh_template_is_live(tmpl) ? wh_tenants_enabled() : NIL)
+		{
+			const WhTenant *tenant = (const WhTenant *) lfirst(lt);
+
+			if (wh_template_applies(tmpl, tenant) && wh_bridge_to(tenant) == NULL)
+				wh_finding(doctor, WH_FINDING_ERROR,
+						   psprintf("live template \"%s\" needs a bridge to the database of tenant \"%s\": SELECT _wh.create_bridge(..., %s, %s, ..., %d)",
+									tmpl->name, tenant->name, quote_literal_cstr(tenant->host),
+									quote_literal_cstr(tenant->dbname), tenant->port),
+						   NULL);
+		}
+	}
 }
 
 /*

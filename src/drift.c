@@ -18,6 +18,7 @@
 #include "describe.h"
 #include "drift.h"
 #include "fetch.h"
+#include "live.h"
 #include "pool.h"
 #include "refresh.h"
 #include "run.h"
@@ -38,6 +39,7 @@ PG_FUNCTION_INFO_V1(wh_drift);
 static void look_at_tenant(ReturnSetInfo *rsinfo, const WhTenant *tenant,
 						   const List *templates);
 static void look(WhRun *run, void *arg);
+static void put_drifts(const Look *work, const WhRemoteColumns *columns);
 static void put_drift(const Look *work, const WhDrift *drift);
 static void put_failure(const Look *work, const ErrorData *error);
 static void put_row(ReturnSetInfo *rsinfo, const char *const *texts);
@@ -91,15 +93,21 @@ wh_drift_refuse(const WhTenant *tenant)
 		foreach(lc, wh_templates_enabled())
 		{
 			const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+			const char *subject;
 			WhLease    *lease;
 
 			if (!wh_template_applies(tmpl, tenant))
 				continue;
-			lease = wh_pool_take(tenant, psprintf("Tenant \"%s\", template \"%s\".",
-												  tenant->name, tmpl->name));
+			subject = psprintf("Tenant \"%s\", template \"%s\".", tenant->name, tmpl->name);
+			if (wh_template_is_live(tmpl))
+			{
+				(void) wh_describe_check(wh_live_describe(tmpl, tenant), tmpl, subject);
+				continue;
+			}
+			lease = wh_pool_take(tenant, subject);
 			(void) wh_describe_check(wh_describe(lease->conn,
 												 wh_fetch_query(tmpl, tenant, &day)),
-									 tmpl, lease->conn);
+									 tmpl, subject);
 			wh_pool_give(lease);
 		}
 	}
@@ -149,17 +157,31 @@ look(WhRun *run, void *arg)
 	Look	   *work = (Look *) arg;
 	WhPeriod	day = wh_period_day(wh_date_at(GetCurrentTimestamp(), work->tenant->time_zone));
 	WhLease    *lease;
-	ListCell   *lc;
+
+	if (wh_template_is_live(work->tmpl))
+	{
+		/* It has a way of its own: a failure says nothing of the others. */
+		work->reached = true;
+		put_drifts(work, wh_live_describe(work->tmpl, work->tenant));
+		return;
+	}
 
 	lease = wh_pool_take(work->tenant,
 						 psprintf("Tenant \"%s\", template \"%s\".",
 								  work->tenant->name, work->tmpl->name));
 	work->reached = true;
-	foreach(lc, wh_describe_drift(wh_describe(lease->conn,
-											  wh_fetch_query(work->tmpl, work->tenant, &day)),
-								  work->tmpl->columns))
-		put_drift(work, (const WhDrift *) lfirst(lc));
+	put_drifts(work, wh_describe(lease->conn,
+								 wh_fetch_query(work->tmpl, work->tenant, &day)));
 	wh_pool_give(lease);
+}
+
+static void
+put_drifts(const Look *work, const WhRemoteColumns *columns)
+{
+	ListCell   *lc;
+
+	foreach(lc, wh_describe_drift(columns, work->tmpl->columns))
+		put_drift(work, (const WhDrift *) lfirst(lc));
 }
 
 static void

@@ -257,6 +257,13 @@ period_of_call(const WhTemplate *tmpl, bool whole, DateADT day)
 {
 	bool		daily = strcmp(tmpl->materialization, "daily") == 0;
 
+	/* Such a materialized view waits for the refresh that replaces it. */
+	if (wh_template_is_live(tmpl))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("template \"%s\" is live, and not fetched", tmpl->name),
+				 errhint("SELECT * FROM _wh.wh_refresh(%s); makes views of what it was before.",
+						 quote_literal_cstr(tmpl->name))));
 	if (daily == whole)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -354,7 +361,7 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	remote = wh_describe(conn, query);
 	if (fetch->part != NULL)
 		fetch->part->check(fetch->part->arg, conn, query, remote);
-	drift = wh_describe_check(remote, fetch->tmpl, conn);
+	drift = wh_describe_check(remote, fetch->tmpl, fetch->subject);
 	sql = copy_sql(query, columns, remote, condition);
 	wh_gate_copy(sql);
 	begin_progress(fetch);

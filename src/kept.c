@@ -15,6 +15,7 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "kept.h"
@@ -46,6 +47,7 @@ wh_kept(Oid relid, TupleDesc successor)
 {
 	WhKept	   *kept = (WhKept *) palloc0(sizeof(WhKept));
 	List	   *options;
+	List	   *comments;
 	WhArg		args[2];
 
 	args[0] = oid_arg(relid);
@@ -63,15 +65,6 @@ wh_kept(Oid relid, TupleDesc successor)
 					   " FROM pg_catalog.pg_attribute t,"
 					   " pg_catalog.aclexplode(t.attacl) a"
 					   " WHERE t.attrelid = $1 AND t.attname = ANY ($2)"
-					   " UNION ALL SELECT pg_catalog.format("
-					   "'COMMENT ON %s %s IS %L', CASE c.relkind"
-					   " WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'r' THEN 'TABLE'"
-					   " WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'VIEW' END,"
-					   " $1::pg_catalog.regclass, d.description)"
-					   " FROM pg_catalog.pg_description d"
-					   " JOIN pg_catalog.pg_class c ON c.oid = d.objoid"
-					   " WHERE d.classoid = " PG_CLASS
-					   " AND d.objoid = $1 AND d.objsubid = 0"
 					   " UNION ALL SELECT pg_catalog.format("
 					   "'COMMENT ON COLUMN %s.%I IS %L',"
 					   " $1::pg_catalog.regclass, t.attname, d.description)"
@@ -92,6 +85,12 @@ wh_kept(Oid relid, TupleDesc successor)
 							 args, 1);
 	if (options != NIL)
 		kept->view_options = (char *) linitial(options);
+	comments = wh_spi_strings("SELECT d.description FROM pg_catalog.pg_description d"
+							  " WHERE d.classoid = " PG_CLASS
+							  " AND d.objoid = $1 AND d.objsubid = 0",
+							  args, 1);
+	if (comments != NIL)
+		kept->comment = (char *) linitial(comments);
 
 	return kept;
 }
@@ -116,6 +115,30 @@ wh_kept_restore(const WhKept *kept, Oid relid)
 		wh_ddl((const char *) lfirst(lc));
 	foreach(lc, kept->statements)
 		wh_ddl((const char *) lfirst(lc));
+	if (kept->comment != NULL)
+		wh_ddl(psprintf("COMMENT ON %s %s IS %s", wh_kept_kind(relid),
+						quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+												   get_rel_name(relid)),
+						quote_literal_cstr(kept->comment)));
+}
+
+/*
+ * Name the kind of a relation; see kept.h.
+ */
+const char *
+wh_kept_kind(Oid relid)
+{
+	switch (get_rel_relkind(relid))
+	{
+		case RELKIND_MATVIEW:
+			return "MATERIALIZED VIEW";
+		case RELKIND_RELATION:
+			return "TABLE";
+		case RELKIND_FOREIGN_TABLE:
+			return "FOREIGN TABLE";
+		default:
+			return "VIEW";
+	}
 }
 
 /*
@@ -196,12 +219,48 @@ wh_kept_dependents(const List *relids, const List *ours)
 }
 
 /*
+ * Put a relation that reads others of the list before them; see kept.h.
+ */
+List *
+wh_kept_readers_first(List *relids)
+{
+	WhArg		arg = oids_arg(relids);
+	List	   *ordered = NIL;
+	ListCell   *lc;
+
+	foreach(lc, wh_spi_strings("WITH RECURSIVE given AS (SELECT u.relid FROM pg_catalog.unnest($1) AS u (relid)),"
+							   " reads AS (SELECT DISTINCT r.ev_class AS reader, d.refobjid AS relid"
+							   " FROM given AS g"
+							   " JOIN pg_catalog.pg_depend AS d ON d.refobjid = g.relid"
+							   " AND d.refclassid = " PG_CLASS " AND d.classid = " PG_REWRITE
+							   " JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid"
+							   " JOIN given AS h ON h.relid = r.ev_class"
+							   " WHERE r.ev_class <> d.refobjid),"
+							   " depths AS (SELECT g.relid, 0 AS depth FROM given AS g"
+							   " UNION SELECT r.relid, p.depth + 1"
+							   " FROM depths AS p JOIN reads AS r ON r.reader = p.relid"
+							   " WHERE p.depth < pg_catalog.cardinality($1))"
+							   " SELECT relid::pg_catalog.text FROM depths"
+							   " GROUP BY relid ORDER BY pg_catalog.max(depth), relid",
+							   &arg, 1))
+		ordered = lappend_oid(ordered, (Oid) strtoul((const char *) lfirst(lc), NULL, 10));
+
+	return ordered;
+}
+
+/*
  * Refuse to lose what others built on a relation; see kept.h.
  */
 void
 wh_kept_check_dependents(Oid relid, Oid ours, const char *what)
 {
-	char	   *dependents = wh_kept_dependents(list_make1_oid(relid), list_make1_oid(ours));
+	wh_kept_check_others(relid, list_make1_oid(ours), what);
+}
+
+void
+wh_kept_check_others(Oid relid, const List *ours, const char *what)
+{
+	char	   *dependents = wh_kept_dependents(list_make1_oid(relid), ours);
 
 	if (dependents == NULL)
 		return;

@@ -12,6 +12,7 @@
 typedef struct WhKept
 {
 	char	   *view_options;	/* security_barrier='true', ...; NULL: none */
+	char	   *comment;		/* NULL: none */
 	List	   *statements;		/* of char *: GRANT and COMMENT, by its name */
 } WhKept;
 
@@ -21,6 +22,9 @@ typedef struct WhKept
  */
 extern WhKept *wh_kept(Oid relid, TupleDesc successor);
 extern void wh_kept_restore(const WhKept *kept, Oid relid);
+
+/* The kind of a relation as DROP and COMMENT ON want it. */
+extern const char *wh_kept_kind(Oid relid);
 
 /*
  * The same for what people demand of a table's rows, as statements: CHECK,
@@ -35,11 +39,17 @@ extern List *wh_kept_constraints(Oid relid, TupleDesc successor, List *ours);
  */
 extern char *wh_kept_dependents(const List *relids, const List *ours);
 
+/* The relations in an order in which they can be dropped one by one. */
+extern List *wh_kept_readers_first(List *relids);
+
 /*
  * Throw 2BP01 listing what depends on the relation, but for the view "ours"
  * (InvalidOid: none); "what" as in: view "a.b".
  */
 extern void wh_kept_check_dependents(Oid relid, Oid ours, const char *what);
+
+/* The same for several of ours (OIDs). */
+extern void wh_kept_check_others(Oid relid, const List *ours, const char *what);
 
 /*
  * Describe a relation's columns as the catalogs have them at this moment,

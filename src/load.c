@@ -53,7 +53,7 @@ typedef struct Load
 } Load;
 
 static const char *const method_names[] = {
-	"", "first_fill", "delta", "refill", "upsert"
+	"", "first_fill", "delta", "refill", "upsert", "live"
 };
 
 static bool has_shrunk(const WhTemplate *tmpl, const WhTenant *tenant,
@@ -79,7 +79,7 @@ static void apply_as_delta(Load *load);
 WhMethod
 wh_method_parse(const char *word)
 {
-	for (int i = WH_FIRST_FILL; i <= WH_UPSERT; i++)
+	for (int i = WH_FIRST_FILL; i <= WH_LIVE; i++)
 		if (strcmp(word, method_names[i]) == 0)
 			return (WhMethod) i;
 

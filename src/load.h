@@ -15,7 +15,8 @@ typedef enum WhMethod
 	WH_FIRST_FILL,
 	WH_DELTA,
 	WH_REFILL,
-	WH_UPSERT
+	WH_UPSERT,
+	WH_LIVE
 } WhMethod;
 
 /* What a caller allows. */

@@ -34,6 +34,7 @@
 #include "gate.h"
 #include "guc.h"
 #include "kept.h"
+#include "livereader.h"
 #include "lock.h"
 #include "matview.h"
 #include "names.h"
@@ -57,6 +58,7 @@ typedef struct Target
 	Oid			relid;			/* InvalidOid: not there yet */
 	bool		populated;
 	bool		is_table;		/* of a template that was incremental */
+	bool		is_view;		/* of one that was live */
 	int64		rows;			/* stored, as the ledger says */
 	int64		lost;			/* that the ledger says were stored, and are
 								 * not there any more */
@@ -141,9 +143,8 @@ wh_matview_swap(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid,
 {
 	const char *schema = get_namespace_name(get_rel_namespace(relid));
 	const char *name = get_rel_name(relid);
-	const char *kind = get_rel_relkind(relid) == RELKIND_MATVIEW ?
-	"MATERIALIZED VIEW" : "TABLE";
 	char	   *aside = wh_bounded_name(psprintf("%s.old", name));
+	List	   *readers = NIL;
 	WhKept	   *kept;
 
 	/* A view of all tenants' relations: first whoever rewrites it. */
@@ -151,12 +152,29 @@ wh_matview_swap(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid,
 		wh_published_lock(tmpl->name);
 	*lock_ms = wh_lock_relation(relid, psprintf("relation \"%s.%s\"", schema, name));
 	kept = wh_kept(relid, tmpl->columns);
+	if (!wh_template_is_daily(tmpl))
+		readers = wh_live_readers_put_aside(tenant, relid, lock_ms);
 	ddl("ALTER TABLE", schema, name, psprintf("RENAME TO %s", quote_identifier(aside)));
 	ddl("ALTER TABLE", schema, fresh, psprintf("RENAME TO %s", quote_identifier(name)));
 	wh_unionview_let_go(tmpl, tenant, relid);
-	ddl(psprintf("DROP %s", kind), schema, aside, "RESTRICT");
+	ddl(psprintf("DROP %s", wh_kept_kind(relid)), schema, aside, "RESTRICT");
+	wh_live_readers_put_back(readers, psprintf("relation \"%s.%s\"", schema, name));
 
 	return kept;
+}
+
+/*
+ * See that nothing but views of ours is in the way of a swap; see matview.h.
+ */
+void
+wh_matview_check_dependents(const WhTemplate *tmpl, const WhTenant *tenant,
+							Oid relid, const char *what)
+{
+	List	   *ours = list_make1_oid(wh_unionview_over(tmpl, tenant));
+
+	if (!wh_template_is_daily(tmpl))
+		ours = list_concat(ours, wh_live_readers(tenant, relid));
+	wh_kept_check_others(relid, ours, what);
 }
 
 /*
@@ -189,12 +207,14 @@ wh_matview_plan(const WhTemplate *tmpl, const WhTenant *tenant,
 		plan->locks = "AccessExclusiveLock on the new relation, which nobody sees yet";
 		plan->reason = "no rows were stored";
 	}
-	else if (!columns_fit(&target))
+	else if (get_rel_relkind(target.relid) != RELKIND_MATVIEW || !columns_fit(&target))
 	{
 		fitting = WH_REFILL;
 		plan->sql = definition(&target, name_of_new(&target));
 		plan->locks = "RowExclusiveLock; AccessExclusiveLock by try as the last act";
-		plan->reason = "the template's columns changed: a new relation takes the old one's place";
+		plan->reason = get_rel_relkind(target.relid) != RELKIND_MATVIEW ?
+			"the template was kept otherwise: a new relation takes the old one's place" :
+			"the template's columns changed: a new relation takes the old one's place";
 	}
 	else if (!wh_slice_is_populated(slice))
 	{
@@ -244,9 +264,9 @@ wh_relation_drop(Oid relid)
 {
 	char	   *schema = get_namespace_name(get_rel_namespace(relid));
 
-	wh_ddl(psprintf("DROP %s %s",
-					get_rel_relkind(relid) == RELKIND_MATVIEW
-					? "MATERIALIZED VIEW" : "TABLE",
+	if (get_rel_relkind(relid) == RELKIND_VIEW)
+		wh_kept_check_others(relid, NIL, psprintf("view \"%s.%s\"", schema, get_rel_name(relid)));
+	wh_ddl(psprintf("DROP %s %s", wh_kept_kind(relid),
 					quote_qualified_identifier(schema, get_rel_name(relid))));
 }
 
@@ -370,11 +390,14 @@ check_ours(Target *target, const WhSlice *slice)
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	target->is_table = form->relkind == RELKIND_RELATION &&
 		target->period->kind == WH_WHOLE;
-	fit = (form->relkind == RELKIND_MATVIEW || target->is_table) &&
-		form->relam == HEAP_TABLE_AM_OID &&
+	target->is_view = form->relkind == RELKIND_VIEW &&
+		target->period->kind == WH_WHOLE;
+	fit = (target->is_view ||
+		   ((form->relkind == RELKIND_MATVIEW || target->is_table) &&
+			form->relam == HEAP_TABLE_AM_OID)) &&
 		form->relpersistence == RELPERSISTENCE_PERMANENT &&
 		form->relowner == GetUserId();
-	target->populated = form->relispopulated;
+	target->populated = form->relispopulated && !target->is_view;
 	ReleaseSysCache(tuple);
 
 	if (fit && slice != NULL && target->is_table)
@@ -433,7 +456,7 @@ load(const Target *target, WhMatviewResult *result)
 
 	if (!OidIsValid(target->relid))
 		create(target, loaded);
-	else if (!target->is_table && columns_fit(target))
+	else if (!target->is_table && !target->is_view && columns_fit(target))
 		refresh(target, loaded);
 	else
 	{
@@ -537,7 +560,8 @@ refresh(const Target *target, WhLoaded *loaded)
 	if (!target->populated)
 		check_method(target, WH_FIRST_FILL);
 	else if (target->rules->method == WH_FIRST_FILL ||
-			 target->rules->method == WH_UPSERT)
+			 target->rules->method == WH_UPSERT ||
+			 target->rules->method == WH_LIVE)
 		check_method(target, WH_DELTA);
 
 	rel = relation_open(target->relid, NoLock);
@@ -561,14 +585,14 @@ replace(const Target *target, WhLoaded *loaded)
 	WhKept	   *kept;
 
 	check_method(target, WH_REFILL);
-	wh_kept_check_dependents(target->relid, wh_unionview_over(target->tmpl, target->tenant),
-							 what(target));
+	wh_matview_check_dependents(target->tmpl, target->tenant, target->relid, what(target));
 
 	fill(target, fresh, loaded);
 	wh_load_check_shrink(target->tmpl, target->tenant, target->period,
 						 target->rules, target->rows, &loaded->fetched);
 	loaded->method = WH_REFILL;
 	loaded->reason = target->is_table ? "there was a table" :
+		target->is_view ? "there was a view of a live template" :
 		"the template's columns changed";
 	loaded->counts.deleted = target->rows;
 

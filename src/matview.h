@@ -48,6 +48,13 @@ extern void wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 extern WhKept *wh_matview_swap(const WhTemplate *tmpl, const WhTenant *tenant,
 							   Oid relid, const char *fresh, double *lock_ms);
 
+/*
+ * Throw 2BP01 listing what people built on a relation that wh_matview_swap()
+ * is to replace; "what" as in: view "a.b".
+ */
+extern void wh_matview_check_dependents(const WhTemplate *tmpl, const WhTenant *tenant,
+										Oid relid, const char *what);
+
 /* What wh_matview_load() would do, as far as the catalogs tell. */
 typedef struct WhMatviewPlan
 {

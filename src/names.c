@@ -120,9 +120,17 @@ wh_check_tenant_name(const char *name)
 void
 wh_check_schema_name(const char *name)
 {
+	Size		len = strlen(name);
+	Size		suffix = strlen(WH_LIVE_SUFFIX);
+
 	check_length("schema", name, NAMEDATALEN - 1);
 	check_characters("schema", name);
 	check_not_system("schema", name);
+	if (len >= suffix && strcmp(name + len - suffix, WH_LIVE_SUFFIX) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("schema name \"%s\" is reserved", name),
+				 errhint("Choose one that does not end in " WH_LIVE_SUFFIX ": foreign tables of live templates are kept in such.")));
 }
 
 static void

@@ -13,6 +13,9 @@
 /* No tenant: what the keys of the archive's bucket are given for. */
 #define WH_ARCHIVE_NAME "archive:s3"
 
+/* After a tenant's schema: that of the foreign tables of live templates. */
+#define WH_LIVE_SUFFIX "__src"
+
 /* {template}_{YYYY_MM_DD}, _{YYYY_MM}, _{YYYY} or {template} itself. */
 extern char *wh_slice_name(const char *template_name, const WhPeriod *period);
 
@@ -24,7 +27,8 @@ extern char *wh_rename_aside(const char *schema, const char *name);
 
 /*
  * Throw 42622 (too long), 42939 (reserved: ends like a period; public, _wh,
- * _wh_union, pg_*, information_schema; holds a control character) or 22023
+ * _wh_union, pg_*, information_schema, a schema *__src; holds a control
+ * character) or 22023
  * (empty).
  */
 extern void wh_check_template_name(const char *name);

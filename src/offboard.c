@@ -26,6 +26,9 @@
 #include "compat.h"
 #include "guc.h"
 #include "json.h"
+#include "kept.h"
+#include "live.h"
+#include "livetable.h"
 #include "matview.h"
 #include "names.h"
 #include "published.h"
@@ -68,6 +71,7 @@ static void rename_rows(const WhTenant *tenant, const char *new_name,
 static void find_leftovers(const WhTenant *tenant, bool drop_data,
 						   Leftovers *leftovers);
 static bool schema_holds_only(const char *schema, List *relations);
+static void list_live_tables(const WhTenant *tenant, Leftovers *leftovers);
 static void drop_leftovers(const WhTenant *tenant, Leftovers *leftovers);
 static bool has_room(Leftovers *leftovers, const char *template_name);
 static void erase_traces(const WhTenant *tenant);
@@ -102,7 +106,10 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	wh_unionview_lock(templates, tenant);
 
 	if (strcmp(new_schema, tenant->schema) != 0)
+	{
 		rename_schema(tenant->schema, new_schema);
+		rename_schema(wh_live_schema(tenant->schema), wh_live_schema(new_schema));
+	}
 	rename_rows(tenant, new_name, new_schema);
 
 	wh_schedule_rename(name, new_name);
@@ -110,7 +117,13 @@ wh_rename_tenant(PG_FUNCTION_ARGS)
 	/* The views go by the new name. */
 	tenant = wh_tenant(new_name);
 	foreach(lc, templates)
-		wh_unionview_renamed((const WhTemplate *) lfirst(lc), tenant);
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+
+		wh_unionview_renamed(tmpl, tenant);
+		if (wh_template_is_live(tmpl))
+			wh_live_renamed(tmpl, tenant);
+	}
 	wh_role_leave(&caller);
 
 	initStringInfo(&detail);
@@ -146,6 +159,8 @@ wh_drop_tenant(PG_FUNCTION_ARGS)
 	find_leftovers(tenant, drop_data, &leftovers);
 	if (!dry_run)
 		drop_leftovers(tenant, &leftovers);
+	else if (drop_data)
+		list_live_tables(tenant, &leftovers);
 	report = leftovers_json(tenant, dry_run, &leftovers);
 	wh_role_leave(&caller);
 
@@ -325,7 +340,8 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 
 		if (drop_data &&
 			(get_rel_relkind(relid) == RELKIND_MATVIEW ||
-			 get_rel_relkind(relid) == RELKIND_RELATION) &&
+			 get_rel_relkind(relid) == RELKIND_RELATION ||
+			 get_rel_relkind(relid) == RELKIND_VIEW) &&
 			wh_class_ownercheck(relid, GetUserId()))
 		{
 			leftovers->slices = lappend(leftovers->slices, slice);
@@ -398,6 +414,23 @@ schema_holds_only(const char *schema, List *relations)
 }
 
 /*
+ * List what drop_leftovers() will find that nobody reads any more.
+ */
+static void
+list_live_tables(const WhTenant *tenant, Leftovers *leftovers)
+{
+	const char *schema = wh_live_schema(tenant->schema);
+	ListCell   *lc;
+
+	foreach(lc, wh_livetables_in(schema))
+		leftovers->dropped = lappend(leftovers->dropped,
+									 quote_qualified_identifier(schema, get_rel_name(lfirst_oid(lc))));
+	if (OidIsValid(get_namespace_oid(schema, true)))
+		leftovers->dropped = lappend(leftovers->dropped,
+									 unconstify(char *, quote_identifier(schema)));
+}
+
+/*
  * Take the tenant out of the views, then out of everything else.  Relations
  * that are to stay do; those that are to go and do not fit into one
  * transaction are noted for the next.
@@ -441,9 +474,12 @@ drop_leftovers(const WhTenant *tenant, Leftovers *leftovers)
 	(void) set_config_option("lock_timeout", psprintf("%d", Max(wh_lock_deadline, 1)),
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
-	foreach(lc, now)
+	foreach(lc, wh_kept_readers_first(now))
 		wh_relation_drop(lfirst_oid(lc));
 	wh_retired_forget(gone);
+	if (leftovers->erase)
+		leftovers->dropped = list_concat(leftovers->dropped,
+										 wh_livetables_tidy(wh_live_schema(tenant->schema)));
 
 	wh_schedule_remove(NULL, tenant->name);
 	(void) wh_slices_forget(NULL, tenant->name);

@@ -1,7 +1,7 @@
 /*
  * parse.c
- *		PostgreSQL's raw parser, made to read the same in every session and to
- *		show errors in the user's own text.
+ *		PostgreSQL's parser, made to read the same in every session and to show
+ *		errors in the user's own text.
  *
  * Judges nothing: what a text may be is the gate's to say.
  */
@@ -11,9 +11,11 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "parser/analyze.h"
 #include "parser/parser.h"
 #include "parser/scansup.h"
 #include "utils/guc.h"
+#include "utils/snapmgr.h"
 
 #include "parse.h"
 
@@ -45,6 +47,27 @@ wh_parse(const char *sql, const WhParsedText *text)
 	AtEOXact_GUC(true, nestlevel);
 
 	return stmts;
+}
+
+Query *
+wh_analyze(RawStmt *raw, const char *sql, const WhParsedText *text)
+{
+	ErrorContextCallback callback;
+	Query	   *query;
+
+	callback.callback = show_position;
+	callback.arg = unconstify(WhParsedText *, text);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	/* Constants of some types are read with one. */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	query = parse_analyze_fixedparams(raw, sql, NULL, 0, NULL);
+	PopActiveSnapshot();
+
+	error_context_stack = callback.previous;
+
+	return query;
 }
 
 void
@@ -97,5 +120,6 @@ show_position(void *arg)
 		internalerrposition(Max(Min(position - text->prefix, last), 1));
 		internalerrquery(text->shown);
 	}
-	errhint("%s", text->hint);
+	if (text->hint != NULL)
+		errhint("%s", text->hint);
 }

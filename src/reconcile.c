@@ -53,6 +53,7 @@ typedef struct Reconciliation
 PG_FUNCTION_INFO_V1(wh_reconcile);
 
 static void check_arguments(FunctionCallInfo fcinfo);
+static void refuse_live(const WhTemplate *tmpl);
 static void get_range(FunctionCallInfo fcinfo, WhRequest *request);
 static void set_calendar(Reconciliation *call, const WhRequest *request);
 static void gather_days(Reconciliation *call, const List *units);
@@ -88,6 +89,7 @@ wh_reconcile(PG_FUNCTION_ARGS)
 	wh_become_owner(&caller);
 	wh_request_resolve(&request, text_to_cstring(PG_GETARG_TEXT_PP(0)),
 					   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	refuse_live((const WhTemplate *) linitial(request.templates));
 	get_range(fcinfo, &request);
 	call.tmpl = (const WhTemplate *) linitial(request.templates);
 	call.tenant = (const WhTenant *) linitial(request.tenants);
@@ -115,6 +117,20 @@ check_arguments(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("template and tenant must not be null")));
+}
+
+static void
+refuse_live(const WhTemplate *tmpl)
+{
+	if (!wh_template_is_live(tmpl))
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("live template \"%s\" cannot be reconciled", tmpl->name),
+			 errdetail("It keeps no rows that could differ from the source's."),
+			 errhint("SELECT * FROM _wh.drift(%s); compares its columns.",
+					 quote_literal_cstr(tmpl->name))));
 }
 
 /*

@@ -260,7 +260,7 @@ put(void *arg)
 	args[n++] = wh_name(slice->relation_schema);
 	args[n++] = wh_name(slice->relation_name);
 	args[n++] = wh_text(slice->state);
-	args[n++] = wh_int8(slice->row_count);
+	args[n++] = slice->row_count < 0 ? wh_null(INT8OID) : wh_int8(slice->row_count);
 	args[n++] = wh_int8(slice->size_bytes);
 	args[n++] = timestamptz_or_null(slice->as_of);
 	args[n++] = timestamptz_or_null(slice->last_refresh);

@@ -18,7 +18,7 @@ typedef struct WhSlice
 	char	   *relation_schema;
 	char	   *relation_name;
 	char	   *state;			/* empty, loaded, rolled_up */
-	int64		row_count;
+	int64		row_count;		/* to be put: less than 0 is not known */
 	int64		size_bytes;
 	TimestampTz as_of;			/* the source's clock; DT_NOBEGIN: unknown */
 	TimestampTz last_refresh;	/* DT_NOBEGIN: never */

@@ -306,7 +306,7 @@ load_new(Sync *sync)
 		wh_kept_restore(kept, table->relid);
 
 	sync->synced->method = WH_FIRST_FILL;
-	sync->synced->reason = replaces ? "there was a materialized view" : "there was no table";
+	sync->synced->reason = replaces ? "something else was there" : "there was no table";
 }
 
 /*

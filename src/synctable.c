@@ -27,14 +27,12 @@
 #include "utils/syscache.h"
 
 #include "gate.h"
-#include "kept.h"
 #include "lock.h"
+#include "matview.h"
 #include "names.h"
-#include "published.h"
 #include "settings.h"
 #include "spi.h"
 #include "synctable.h"
-#include "viewtext.h"
 
 static void check_kind(const WhSyncTable *table);
 static void check_fit(const WhSyncTable *table, Relation rel);
@@ -102,12 +100,13 @@ wh_synctable_open(WhSyncTable *table, const WhTemplate *tmpl,
 		return;
 
 	check_kind(table);
-	if (get_rel_relkind(table->relid) == RELKIND_MATVIEW)
+	if (get_rel_relkind(table->relid) != RELKIND_RELATION)
 	{
-		const WhPublished *view = wh_published_find(tmpl->name, WH_PUBLIC_VIEW);
+		const char *kind = get_rel_relkind(table->relid) == RELKIND_VIEW ? "view" :
+		"materialized view";
 
-		wh_kept_check_dependents(table->relid, view ? wh_published_relid(view) : InvalidOid,
-								 psprintf("materialized view \"%s.%s\"", table->schema, table->name));
+		wh_matview_check_dependents(tmpl, tenant, table->relid,
+									psprintf("%s \"%s.%s\"", kind, table->schema, table->name));
 		table->former = table->relid;
 		table->relid = InvalidOid;
 		return;
@@ -230,7 +229,8 @@ check_kind(const WhSyncTable *table)
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	is_table = form->relpersistence == RELPERSISTENCE_PERMANENT &&
 		(form->relkind == RELKIND_RELATION ||
-		 (form->relkind == RELKIND_MATVIEW && table->slice != NULL));
+		 ((form->relkind == RELKIND_MATVIEW || form->relkind == RELKIND_VIEW) &&
+		  table->slice != NULL));
 	owner = form->relowner;
 	ReleaseSysCache(tuple);
 

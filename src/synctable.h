@@ -17,8 +17,8 @@ typedef struct WhSyncTable
 	char	   *schema;
 	char	   *name;
 	Oid			relid;			/* InvalidOid: not there */
-	Oid			former;			/* a materialized view of ours that it takes
-								 * the place of; or InvalidOid */
+	Oid			former;			/* a materialized view or view of ours that it
+								 * takes the place of; or InvalidOid */
 	const WhSlice *slice;		/* NULL: not in the ledger yet */
 } WhSyncTable;
 

@@ -198,6 +198,12 @@ wh_template_is_incremental(const WhTemplate *tmpl)
 	return strcmp(tmpl->materialization, "incremental") == 0;
 }
 
+bool
+wh_template_is_live(const WhTemplate *tmpl)
+{
+	return strcmp(tmpl->materialization, "live") == 0;
+}
+
 int
 wh_template_index_count(const WhTemplate *tmpl)
 {
@@ -485,7 +491,7 @@ check_words(const WhTemplate *tmpl)
 	static const char *const drifts[] = {"fail", "adapt"};
 
 	check_word("materialization", tmpl->materialization,
-			   materializations, lengthof(materializations), 3);
+			   materializations, lengthof(materializations), lengthof(materializations));
 	check_word("source", tmpl->source, sources, lengthof(sources), 1);
 	check_word("on_drift", tmpl->on_drift, drifts, lengthof(drifts),
 			   lengthof(drifts));

@@ -83,6 +83,9 @@ extern bool wh_template_applies(const WhTemplate *tmpl, const WhTenant *tenant);
 extern bool wh_template_is_daily(const WhTemplate *tmpl);
 extern bool wh_template_is_incremental(const WhTemplate *tmpl);
 
+/* Is it never copied: a view over foreign tables? */
+extern bool wh_template_is_live(const WhTemplate *tmpl);
+
 /* How many indexes a relation of the template carries. */
 extern int	wh_template_index_count(const WhTemplate *tmpl);
 

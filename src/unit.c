@@ -15,6 +15,8 @@
 
 #include "compare.h"
 #include "due.h"
+#include "live.h"
+#include "livetable.h"
 #include "matview.h"
 #include "rolledday.h"
 #include "rollup.h"
@@ -26,6 +28,7 @@ static const char *reason_to_skip(const WhUnit *unit);
 static void recheck_unit(WhRun *run, void *arg);
 static void load_unit(WhRun *run, void *arg);
 static void load_incremental(WhRun *run, const WhUnit *unit);
+static void load_live(WhRun *run, const WhUnit *unit);
 static void load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
 static bool load_rolled_day(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
 static void note_load(const WhRun *run, const WhUnit *unit, WhSlice *slice);
@@ -216,6 +219,11 @@ load_unit(WhRun *run, void *arg)
 		load_incremental(run, unit);
 		return;
 	}
+	if (wh_template_is_live(unit->tmpl))
+	{
+		load_live(run, unit);
+		return;
+	}
 	if (!load_rolled_day(run, unit, &result))
 		load_relation(run, unit, &result);
 
@@ -255,6 +263,10 @@ load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 	slice.template_version = unit->tmpl->version;
 	slice.content_hash = result->content_hash;
 	note_load(run, unit, &slice);
+
+	/* In its place may have been a live view, the last on its tables. */
+	if (result->replaced)
+		(void) wh_livetables_tidy(wh_live_schema(unit->tenant->schema));
 }
 
 /*
@@ -295,6 +307,37 @@ load_incremental(WhRun *run, const WhUnit *unit)
 	slice.as_of = synced.fetched.as_of;
 	slice.method = unconstify(char *, run->method);
 	slice.template_version = synced.version;
+	note_load(run, unit, &slice);
+	if (synced.method == WH_FIRST_FILL)
+		(void) wh_livetables_tidy(wh_live_schema(unit->tenant->schema));
+}
+
+/*
+ * Make or mend a live template's view: no rows, no bytes.
+ */
+static void
+load_live(WhRun *run, const WhUnit *unit)
+{
+	WhLived		lived = {0};
+	WhSlice		slice = {0};
+
+	wh_live_load(unit->tmpl, unit->tenant, &unit->rules, &lived);
+
+	run->status = "loaded";
+	run->method = wh_method_name(WH_LIVE);
+	run->choice = lived.reason;
+	run->drift = kept_lines(lived.drift, run->context);
+	run->fetch_ms = lived.fetch_ms;
+	run->load_ms = lived.load_ms;
+	run->lock_ms = lived.lock_ms;
+	run->as_of = lived.as_of;
+
+	slice.relation_schema = lived.schema;
+	slice.relation_name = lived.name;
+	slice.row_count = -1;
+	slice.as_of = lived.as_of;
+	slice.method = unconstify(char *, run->method);
+	slice.template_version = unit->tmpl->version;
 	note_load(run, unit, &slice);
 }
 

@@ -19,6 +19,7 @@
 #include "doctor.h"
 #include "fetch.h"
 #include "keyed.h"
+#include "live.h"
 #include "matview.h"
 #include "parity.h"
 #include "pool.h"
@@ -251,13 +252,21 @@ check_source(WhRun *run, void *arg)
 	const WhTemplate *tmpl = gates->tmpl;
 	WhPeriod	period = wh_template_is_daily(tmpl) ?
 	wh_period_day(wh_date_at(GetCurrentTimestamp(), gates->tenant->time_zone)) : wh_period_whole();
+	const char *subject = psprintf("Tenant \"%s\", template \"%s\".", gates->tenant->name, tmpl->name);
 	char	   *query = wh_fetch_query(tmpl, gates->tenant, &period);
-	WhLease    *lease = wh_pool_take(gates->tenant,
-									 psprintf("Tenant \"%s\", template \"%s\".",
-											  gates->tenant->name, tmpl->name));
-	WhRemoteColumns *remote = wh_describe(lease->conn, query);
+	WhLease    *lease;
+	WhRemoteColumns *remote;
 
-	(void) wh_describe_check(remote, tmpl, lease->conn);
+	run->status = "loaded";
+	if (wh_template_is_live(tmpl))
+	{
+		(void) wh_describe_check(wh_live_describe(tmpl, gates->tenant), tmpl, subject);
+		put(gates, "columns", GATE_OPEN, "the query has the columns that the template declares");
+		return;
+	}
+	lease = wh_pool_take(gates->tenant, subject);
+	remote = wh_describe(lease->conn, query);
+	(void) wh_describe_check(remote, tmpl, subject);
 	gates->columns_fit = true;
 	put(gates, "columns", GATE_OPEN, "the query has the columns that the template declares");
 	if (wh_template_is_incremental(tmpl))
@@ -266,7 +275,6 @@ check_source(WhRun *run, void *arg)
 		put(gates, "key", GATE_OPEN, "the key is unique and never null at the source, the watermark is the row's own");
 	}
 	wh_pool_give(lease);
-	run->status = "loaded";
 }
 
 /*
@@ -286,6 +294,12 @@ first_run(Gates *gates)
 			psprintf("nothing is loaded: SELECT * FROM _wh.wh_refresh(%s, %s);",
 					 quote_literal_cstr(gates->tmpl->name),
 					 quote_literal_cstr(gates->tenant->name)));
+		return;
+	}
+	if (wh_template_is_live(gates->tmpl))
+	{
+		put(gates, "loaded", GATE_OPEN,
+			psprintf("made by run " INT64_FORMAT "; no rows are kept", slice->run_id));
 		return;
 	}
 	put(gates, "loaded", GATE_OPEN,
@@ -386,7 +400,8 @@ steady_state(Gates *gates)
 	gates->phase = "steady_state";
 	check_freshness(gates);
 	check_failures(gates);
-	check_rate(gates);
+	if (!wh_template_is_live(gates->tmpl))
+		check_rate(gates);
 }
 
 static void

@@ -22,7 +22,11 @@ SELECT p.table_name,
        p.template_name,
        p.tenant_name,
        loaded.run_finished_at AS last_loaded_at,
-       pg_catalog.now() OPERATOR(pg_catalog.-) loaded.run_finished_at AS lag,
+       -- What is live is read when somebody asks for it.
+       CASE WHEN p.materialization OPERATOR(pg_catalog.=) 'live' AND loaded.run_finished_at IS NOT NULL
+            THEN interval '0'
+            ELSE pg_catalog.now() OPERATOR(pg_catalog.-) loaded.run_finished_at
+       END AS lag,
        (SELECT pg_catalog.count(*)
         FROM _wh.extract_runs AS r
         WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
@@ -35,6 +39,7 @@ SELECT p.table_name,
        CASE
            WHEN last_run.status IN ('failed', 'lost') THEN 'failed'
            WHEN loaded.run_finished_at IS NULL THEN 'never'
+           WHEN p.materialization OPERATOR(pg_catalog.=) 'live' THEN 'ok'
            WHEN loaded.run_finished_at OPERATOR(pg_catalog.<)
                 (pg_catalog.now() OPERATOR(pg_catalog.-) p.freshness_target) THEN 'late'
            ELSE 'ok'
@@ -237,17 +242,26 @@ SELECT p.template_name,
            WHEN last_failure.run_id IS NOT NULL THEN 'failed'
            WHEN s.last_refresh IS NULL OR relation.oid IS NULL THEN 'missing'
            WHEN s.template_version OPERATOR(pg_catalog.<>) p.version THEN 'stale'
+           WHEN COALESCE(s.method OPERATOR(pg_catalog.=) 'live', false)
+                OPERATOR(pg_catalog.<>) (p.materialization OPERATOR(pg_catalog.=) 'live') THEN 'stale'
+           WHEN p.materialization OPERATOR(pg_catalog.=) 'live' THEN 'fresh'
            WHEN COALESCE(w.last_loaded_at, s.last_refresh) OPERATOR(pg_catalog.<)
                 (pg_catalog.now() OPERATOR(pg_catalog.-) p.freshness_target) THEN 'stale'
            ELSE 'fresh'
        END,
-       COALESCE(w.source_clock, s.as_of),
+       CASE WHEN p.materialization OPERATOR(pg_catalog.=) 'live' THEN s.as_of
+            ELSE COALESCE(w.source_clock, s.as_of)
+       END,
        s.row_count,
        CASE
            WHEN last_failure.run_id IS NOT NULL THEN last_failure.error_message
            WHEN s.last_refresh IS NULL THEN 'never loaded'
            WHEN relation.oid IS NULL THEN 'its relation is gone or not populated'
            WHEN s.template_version OPERATOR(pg_catalog.<>) p.version THEN 'loaded by an older version of the template'
+           WHEN COALESCE(s.method OPERATOR(pg_catalog.=) 'live', false)
+                OPERATOR(pg_catalog.<>) (p.materialization OPERATOR(pg_catalog.=) 'live')
+               THEN 'kept as before the template changed'
+           WHEN p.materialization OPERATOR(pg_catalog.=) 'live' THEN 'read from the source by every query'
            ELSE 'kept as one relation'
        END
 FROM _wh.v_pairs AS p

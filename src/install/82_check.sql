@@ -10,7 +10,7 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
     BEGIN ATOMIC
         WITH held AS (
             SELECT s.template_name, s.tenant_name, s.period_kind, s.period_start, s.period_end, s.state,
-                   s.relation_schema, s.relation_name,
+                   s.relation_schema, s.relation_name, s.method,
                    pg_catalog.format('%s.%s', s.relation_schema, s.relation_name) AS subject,
                    k.oid AS relid, k.relkind, k.relispopulated, k.relowner
             FROM _wh.slices AS s
@@ -81,7 +81,9 @@ CREATE FUNCTION _wh.wh_check(deep boolean DEFAULT true) RETURNS TABLE (invariant
                     ELSE 'lost: another kind of relation has its name' END
         FROM held AS h
         WHERE h.state OPERATOR(pg_catalog.<>) 'empty'
-          AND (h.relid IS NULL OR h.relkind NOT IN ('m', 'r'))
+          AND (h.relid IS NULL OR h.relkind NOT IN ('m', 'r', 'v')
+               OR (h.relkind OPERATOR(pg_catalog.=) 'v') OPERATOR(pg_catalog.<>)
+                  COALESCE(h.method OPERATOR(pg_catalog.=) 'live', false))
 
         UNION ALL
         SELECT 'populated', h.subject, 'holds no rows since a restore or a REFRESH ... WITH NO DATA: SELECT _wh.rebuild_entire_warehouse(lost_only => true);'
