@@ -1,6 +1,6 @@
 -- What a later version builds answers by its name.
 \set VERBOSITY default
-SELECT _wh.replay(1);
+SELECT _wh.reset_breaker('x');
 \echo :SQLSTATE
 
 -- Every public object has a comment.

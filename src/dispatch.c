@@ -54,6 +54,11 @@ static void run_inside(const WhUnit *unit, WhRun *run);
 static void run_committed(const WhUnit *unit, WhRun *run);
 static void begin(WhRole *caller);
 static void end(const WhRole *caller);
+static void start(void);
+static void commit(void);
+
+/* In a procedure. */
+static const WhTransactions transactions = {start, commit};
 
 /*
  * Run units; see dispatch.h.
@@ -118,7 +123,8 @@ may_refill_here(const WhUnit *unit, const List *units,
 }
 
 /*
- * Does the one unit need a session of the owner's that this is not?
+ * Does the one unit need a session of the owner's that this is not; or one that
+ * commits, so that the log knows of an upload, and it can be moved?
  */
 static bool
 needs_worker(const List *units, const WhRunOptions *options)
@@ -127,10 +133,14 @@ needs_worker(const List *units, const WhRunOptions *options)
 	WhRole		caller;
 	bool		needs;
 
-	if (list_length(units) != 1 || options->session_path != NULL)
+	if (list_length(units) != 1)
+		return false;
+	unit = (const WhUnit *) linitial(units);
+	if (unit->tmpl->archive && !options->commits)
+		return true;
+	if (options->session_path != NULL)
 		return false;
 
-	unit = (const WhUnit *) linitial(units);
 	begin(&caller);
 	needs = wh_template_is_incremental(unit->tmpl) &&
 		wh_sync_needs_session(unit->tmpl, unit->tenant);
@@ -339,6 +349,7 @@ deliver_outcome(Dispatch *dispatch, const WhOutcome *outcome)
 		wh_run_read(&run);
 	end(&caller);
 
+	wh_run_warn_of_archive(&run);
 	if (lost)
 		run.status = "failed";
 	deliver(dispatch, &run);
@@ -374,11 +385,8 @@ run_committed(const WhUnit *unit, WhRun *run)
 	end(&caller);
 	SPI_commit();
 
-	begin(&caller);
-	wh_unit_work(unit, run);
-	end(&caller);
-	wh_unit_commits(run);
-	SPI_commit();
+	wh_unit_work_committed(unit, run, &transactions);
+	wh_unit_settle(unit, &transactions);
 
 	if (unit->rollup)
 		wh_tidy_committed(unit->tmpl->name, unit->tenant->name);
@@ -418,7 +426,7 @@ wh_tidy_committed(const char *template_name, const char *tenant)
 static void
 begin(WhRole *caller)
 {
-	PushActiveSnapshot(GetTransactionSnapshot());
+	start();
 	wh_become_owner(caller);
 }
 
@@ -427,4 +435,17 @@ end(const WhRole *caller)
 {
 	wh_role_leave(caller);
 	PopActiveSnapshot();
+}
+
+static void
+start(void)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+commit(void)
+{
+	PopActiveSnapshot();
+	SPI_commit();
 }

@@ -46,6 +46,7 @@ static const Check checks[] = {
 	{"lost", wh_check_lost, "ledger, relations, views and log agree"},
 	{"row_counts", wh_check_row_counts, "no last closed day is far from the days before it"},
 	{"log", wh_check_log, "the log holds nothing that has had its time"},
+	{"archive", wh_check_archive, "what is to be archived can be, and all of it was loaded"},
 	{"cron", wh_check_cron, "pg_cron serves this database, several jobs at a time"},
 	{"cron_login", wh_check_cron_login, "pg_cron can log in as the owner role"},
 	{"cron_jobs", wh_check_cron_jobs, "jobs are active, reach this server, and fail when their work does"},

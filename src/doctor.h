@@ -82,6 +82,9 @@ extern void wh_check_lost(WhDoctor *doctor);
 extern void wh_check_row_counts(WhDoctor *doctor);
 extern void wh_check_log(WhDoctor *doctor);
 
+/* doctor_archive.c */
+extern void wh_check_archive(WhDoctor *doctor);
+
 /* doctor_cron.c */
 extern void wh_check_cron(WhDoctor *doctor);
 extern void wh_check_cron_login(WhDoctor *doctor);

@@ -590,12 +590,16 @@ take_next(Fetch *fetch, WhDecoder *decoder)
 	if (stored != NULL && wh_decoder_skip(decoder, stored))
 	{
 		check_row(fetch, stored->tts_values, stored->tts_isnull);
+		if (sink->every != NULL)
+			sink->every(sink->every_arg, stored->tts_values, stored->tts_isnull);
 		sink->met(sink->arg);
 		return true;
 	}
 	if (!wh_decoder_next(decoder, fetch->values, fetch->isnull))
 		return false;
 	check_row(fetch, fetch->values, fetch->isnull);
+	if (sink->every != NULL)
+		sink->every(sink->every_arg, fetch->values, fetch->isnull);
 	sink->row(sink->arg, fetch->values, fetch->isnull);
 
 	return true;

@@ -27,7 +27,8 @@ typedef struct WhFetched
  * Where rows go.  "row" is called for each; values live in a per-batch
  * context, copy what you keep.  A sink that compares with stored rows may say
  * which one it would meet next (deformed; NULL: none): a row that equals it is
- * not made, and "met" is called in place of "row".
+ * not made, and "met" is called in place of "row".  "every" is shown each row
+ * before either, and made or not.
  */
 typedef struct WhRowSink
 {
@@ -35,6 +36,8 @@ typedef struct WhRowSink
 	TupleTableSlot *(*stored) (void *arg);	/* or NULL, as is met */
 	void		(*met) (void *arg);
 	void	   *arg;
+	void		(*every) (void *arg, const Datum *values, const bool *isnull);
+	void	   *every_arg;		/* or NULL, as is every */
 } WhRowSink;
 
 /*

@@ -23,6 +23,7 @@
 
 char	   *wh_key_file = NULL;
 char	   *wh_sslrootcert = NULL;
+char	   *wh_archive_directory = NULL;
 char	   *wh_s3_endpoint = NULL;
 char	   *wh_s3_bucket = NULL;
 char	   *wh_s3_region = NULL;
@@ -70,6 +71,14 @@ wh_guc_define(void)
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
 	define_s3();
+
+	DefineCustomStringVariable("pg_warehouse.archive_directory",
+							   "Sets the folder that extracts are archived in.",
+							   "An absolute path outside the data directory, owned by the server's user; empty means none.",
+							   &wh_archive_directory,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
 
 	define_retention("pg_warehouse.log_retention",
 					 "Sets how long the log keeps runs that succeeded or were skipped.",

@@ -7,6 +7,7 @@
 
 extern char *wh_key_file;		/* resolved default: wh_guc_key_file() */
 extern char *wh_sslrootcert;
+extern char *wh_archive_directory;	/* empty: none */
 extern char *wh_s3_endpoint;	/* "": none */
 extern char *wh_s3_bucket;		/* "": none */
 extern char *wh_s3_region;

@@ -25,6 +25,9 @@
 #include "utils/memutils.h"
 #include "utils/relcache.h"
 
+#include "archive.h"
+#include "csv.h"
+#include "extract.h"
 #include "fill.h"
 #include "flat.h"
 #include "guc.h"
@@ -101,8 +104,11 @@ wh_load_new(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 {
 	WhFill	   *fill = wh_fill_begin(rel, WH_FILL_NEW);
 	WhRowSink	sink = {.row = fill_row,.arg = fill};
+	int			level = wh_load_rows_begin(rules);
 
-	wh_fetch(tmpl, tenant, period, rules->prove, &sink, &loaded->fetched);
+	wh_load_rows(tmpl, tenant, period, rules, &sink, &loaded->fetched);
+	wh_archive_keep(rules->archive, &loaded->fetched);
+	wh_load_rows_end(level);
 	loaded->counts.inserted = wh_fill_end(fill);
 	SetMatViewPopulatedState(rel, true);
 	loaded->method = WH_FIRST_FILL;
@@ -118,7 +124,8 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 			  WhLoaded *loaded)
 {
 	Load		load = {0};
-	WhRowSink	sink = {take_row, next_stored, meet_stored, &load};
+	WhRowSink	sink = {.row = take_row,.stored = next_stored,.met = meet_stored,.arg = &load};
+	int			level = wh_load_rows_begin(rules);
 	ErrorData  *error;
 
 	load.rel = rel;
@@ -134,9 +141,10 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 	PG_TRY();
 	{
 		start(&load);
-		wh_fetch(tmpl, tenant, period, rules->prove, &sink, &loaded->fetched);
+		wh_load_rows(tmpl, tenant, period, rules, &sink, &loaded->fetched);
 		wh_load_check_shrink(tmpl, tenant, period, rules, stored,
 							 &loaded->fetched);
+		wh_archive_keep(rules->archive, &loaded->fetched);
 		finish(&load);
 	}
 	PG_CATCH();
@@ -149,6 +157,52 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+
+	wh_load_rows_end(level);
+}
+
+/*
+ * Prepare for rows that are written to, or read from, a file; see load.h.
+ * Settings nest, and a delta may begin the subtransaction of a refill while the
+ * rows come: so this is around both.
+ */
+int
+wh_load_rows_begin(const WhLoadRules *rules)
+{
+	return rules->archive != NULL || rules->extract != NULL ? wh_csv_settings() : 0;
+}
+
+void
+wh_load_rows_end(int level)
+{
+	if (level > 0)
+		wh_csv_settings_end(level);
+}
+
+/*
+ * Stream rows; see load.h.
+ */
+void
+wh_load_rows(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
+			 const WhLoadRules *rules, WhRowSink *sink, WhFetched *fetched)
+{
+	if (rules->extract != NULL)
+	{
+		wh_extract_rows(rules->extract, tmpl, tenant, period, sink, fetched);
+		return;
+	}
+
+	wh_load_tee(rules, sink);
+	wh_fetch(tmpl, tenant, period, rules->prove, sink, fetched);
+}
+
+void
+wh_load_tee(const WhLoadRules *rules, WhRowSink *sink)
+{
+	if (rules->archive == NULL)
+		return;
+	sink->every = wh_archive_row;
+	sink->every_arg = rules->archive;
 }
 
 /*

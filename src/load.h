@@ -34,6 +34,8 @@ typedef struct WhLoadRules
 	bool		settle;			/* no deferred constraint but the unit's own
 								 * is waiting */
 	const char *session_path;	/* see wh_owner_session_path() */
+	struct WhArchive *archive;	/* keeps what is read; NULL: nothing does */
+	struct WhExtract *extract;	/* is read in place of the source, or NULL */
 } WhLoadRules;
 
 typedef struct WhLoaded
@@ -66,6 +68,20 @@ extern void wh_load_again(Relation rel, const WhTemplate *tmpl,
 						  const WhTenant *tenant, const WhPeriod *period,
 						  const WhLoadRules *rules, int64 stored,
 						  WhLoaded *loaded);
+
+/*
+ * Stream rows to a sink from where the rules say, in any of these ways; what is
+ * archived comes by there.  Between the two others, of which the first returns
+ * the level that the second is given.
+ */
+extern int	wh_load_rows_begin(const WhLoadRules *rules);
+extern void wh_load_rows(const WhTemplate *tmpl, const WhTenant *tenant,
+						 const WhPeriod *period, const WhLoadRules *rules,
+						 WhRowSink *sink, WhFetched *fetched);
+extern void wh_load_rows_end(int level);
+
+/* Have the archive see the rows that come by a sink. */
+extern void wh_load_tee(const WhLoadRules *rules, WhRowSink *sink);
 
 /*
  * Throw 23000 when a closed period that has "stored" rows came back empty, or

@@ -12,11 +12,13 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "archive.h"
 #include "dba.h"
 #include "dispatch.h"
 #include "guc.h"
@@ -30,6 +32,9 @@
 
 /* How many problems that wh_check() finds are told in full. */
 #define MAX_PROBLEMS 5
+
+/* Extracts that one transaction removes. */
+#define EXPIRE_BATCH 500
 
 /* What the steps so far came to. */
 typedef struct Outcome
@@ -47,7 +52,8 @@ typedef struct Step
 	void		(*work) (WhRun *run, void *arg);
 	List	   *found;			/* plans or units, in run->context */
 	bool		more;			/* another batch */
-	int64		after;			/* run that the last batch ended with */
+	int64		after;			/* run that the last batch ended with, or how
+								 * many there were */
 } Step;
 
 PG_FUNCTION_INFO_V1(wh_run_maintenance);
@@ -64,6 +70,7 @@ static void note_failure(Outcome *outcome, const char *step, int sqlerrcode,
 static void plan_rollups(WhRun *run, void *arg);
 static void plan_rechecks(WhRun *run, void *arg);
 static void prune_batch(WhRun *run, void *arg);
+static void tend_archive(WhRun *run, void *arg);
 static void tend_jobs(WhRun *run, void *arg);
 static void check_all(WhRun *run, void *arg);
 
@@ -75,6 +82,7 @@ wh_run_maintenance(PG_FUNCTION_ARGS)
 {
 	CallContext *context = castNode(CallContext, fcinfo->context);
 	Step		prune = {.name = "log",.work = prune_batch};
+	Step		archive = {.name = "archive",.work = tend_archive};
 	Step		jobs = {.name = "jobs",.work = tend_jobs};
 	Step		check = {.name = "check",.work = check_all};
 	Outcome		outcome = {0};
@@ -96,6 +104,8 @@ wh_run_maintenance(PG_FUNCTION_ARGS)
 	roll_up(&outcome);
 	recheck(&outcome);
 	do_step(&outcome, &prune);
+	if (wh_store_configured())
+		do_step(&outcome, &archive);
 	do_step(&outcome, &jobs);
 	do_step(&outcome, &check);
 
@@ -279,6 +289,35 @@ prune_batch(WhRun *run, void *arg)
 	Step	   *step = (Step *) arg;
 
 	step->more = wh_retention_prune(&step->after, &run->rows_deleted);
+}
+
+/*
+ * Move what was loaded and is still in exports/, and remove, some hundreds at a
+ * time, what a template has kept long enough.
+ */
+static void
+tend_archive(WhRun *run, void *arg)
+{
+	Step	   *step = (Step *) arg;
+	ListCell   *lc;
+
+	if (step->after++ == 0)
+		(void) wh_archive_settle(NULL, NULL);
+	foreach(lc, wh_templates_all())
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+		TimestampTz before;
+		int			n;
+
+		if (tmpl->archive_retention == NULL)
+			continue;
+		before = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+														 TimestampTzGetDatum(GetCurrentTimestamp()),
+														 IntervalPGetDatum(tmpl->archive_retention)));
+		n = wh_archive_expire(tmpl->name, before, EXPIRE_BATCH);
+		run->rows_deleted += n;
+		step->more |= n == EXPIRE_BATCH;
+	}
 }
 
 static void

@@ -21,6 +21,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 
+#include "archive.h"
 #include "audit.h"
 #include "budget.h"
 #include "compat.h"
@@ -43,6 +44,9 @@
 #include "unionview.h"
 #include "watermark.h"
 
+/* Objects of the archive that one call removes. */
+#define ERASED_AT_ONCE 10000
+
 /* What drop_tenant() finds, and reports as jsonb. */
 typedef struct Leftovers
 {
@@ -54,6 +58,8 @@ typedef struct Leftovers
 	int64		rows;			/* in all of them, as the ledger says */
 	int64		locks;			/* what dropping takes so far */
 	int64		runs;			/* rows of the log that go, too */
+	int			archived;		/* objects of the archive likewise, */
+	bool		more_archived;	/* but not all of them at once */
 	bool		erase;			/* data and every trace */
 	int			left;			/* relations that a further call drops */
 	List	   *templates;		/* of char *, those for this tenant alone */
@@ -170,6 +176,13 @@ wh_drop_tenant(PG_FUNCTION_ARGS)
 		ereport(NOTICE,
 				(errmsg("%d relations of tenant \"%s\" are not dropped yet", leftovers.left, name),
 				 errdetail("The lock table has no room for more in one transaction. They are shown nowhere."),
+				 errhint("SELECT _wh.drop_tenant(%s, drop_data => true);",
+						 quote_literal_cstr(name))));
+
+	if (leftovers.more_archived)
+		ereport(NOTICE,
+				(errmsg("the archive may have more of tenant \"%s\"", name),
+				 errdetail("A call removes %d files.", ERASED_AT_ONCE),
 				 errhint("SELECT _wh.drop_tenant(%s, drop_data => true);",
 						 quote_literal_cstr(name))));
 
@@ -361,6 +374,7 @@ find_leftovers(const WhTenant *tenant, bool drop_data, Leftovers *leftovers)
 			leftovers->templates = lappend(leftovers->templates, tmpl->name);
 	}
 	leftovers->runs = drop_data ? wh_runs_count(tenant->name) : 0;
+	leftovers->archived = drop_data ? wh_archive_count(tenant, ERASED_AT_ONCE) : 0;
 	leftovers->retired = wh_retired(NULL, tenant->name);
 	foreach(lc, leftovers->retired)
 	{
@@ -486,10 +500,13 @@ drop_leftovers(const WhTenant *tenant, Leftovers *leftovers)
 	(void) wh_watermarks_forget(NULL, tenant->name);
 	wh_published_forget(NULL, tenant->name);
 	if (leftovers->erase)
+	{
 		erase_traces(tenant);
+		leftovers->more_archived = wh_archive_erase(tenant, ERASED_AT_ONCE) == ERASED_AT_ONCE;
+	}
 
-	/* The tenant itself goes with the last of its relations. */
-	if (leftovers->left > 0)
+	/* The tenant itself goes with the last of its relations and files. */
+	if (leftovers->left > 0 || leftovers->more_archived)
 	{
 		closed.enabled = false;
 		wh_tenant_update(&closed);
@@ -552,6 +569,8 @@ leftovers_json(const WhTenant *tenant, bool dry_run, const Leftovers *leftovers)
 	if (leftovers->erase)
 		appendStringInfo(&json, ", \"runs\": " INT64_FORMAT ", \"left\": %d",
 						 leftovers->runs, leftovers->left);
+	if (leftovers->archived > 0)
+		appendStringInfo(&json, ", \"archived\": %d", leftovers->archived);
 	if (leftovers->templates != NIL)
 	{
 		appendStringInfoString(&json, ", \"templates\": ");

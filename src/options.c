@@ -48,9 +48,9 @@ typedef struct Option
 static const Option known[] = {
 	{"access_method", SHAPE_STRING, true},
 	{"after_create", SHAPE_STRING, true},
-	{"archive", SHAPE_BOOLEAN, false},
-	{"archive_required", SHAPE_BOOLEAN, false},
-	{"archive_retention", SHAPE_INTERVAL, false},
+	{"archive", SHAPE_BOOLEAN, true},
+	{"archive_required", SHAPE_BOOLEAN, true},
+	{"archive_retention", SHAPE_INTERVAL, true},
 	{"daily_retention", SHAPE_INTERVAL, true},
 	{"daily_tablespace", SHAPE_STRING, true},
 	{"depends_on", SHAPE_STRINGS, false},
@@ -165,6 +165,10 @@ wh_options_read(Jsonb *json, WhOptions *options)
 
 	found = get(json, "storage_options");
 	options->storage_options = found == NULL ? "" : storage_parameters(found);
+
+	options->archive = get_bool(json, "archive", false);
+	options->archive_required = get_bool(json, "archive_required", false);
+	options->archive_retention = get_interval(json, "archive_retention");
 
 	found = get(json, "on_conflict");
 	options->keep_stored = found != NULL && is_string(found, "nothing");

@@ -40,6 +40,9 @@ typedef struct WhOptions
 	char	   *after_create;	/* function called with the new table */
 	Interval   *daily_retention;	/* older days go into months */
 	Interval   *monthly_retention;	/* older months go into years */
+	bool		archive;		/* extracts are kept as files */
+	bool		archive_required;	/* or else nothing is loaded */
+	Interval   *archive_retention;	/* NULL: for ever */
 	bool		keep_stored;	/* on_conflict is "nothing" */
 	bool		has_overlap;
 	int64		overlap;		/* in microseconds; default one hour */

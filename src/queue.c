@@ -68,6 +68,7 @@ typedef struct Unit
 	bool		allow_gaps;
 	bool		begun;
 	WhPurpose	purpose;
+	int64		replays;
 	WhLoadRules rules;
 	WhOutcome	outcome;
 } Unit;
@@ -341,6 +342,7 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		claim->begun = unit->begun;
 		claim->consistent = (queue->flags & WH_QUEUE_CONSISTENT) != 0;
 		claim->purpose = unit->purpose;
+		claim->replays = unit->replays;
 		claim->rules = unit->rules;
 	}
 	SpinLockRelease(&queue->mutex);
@@ -465,6 +467,7 @@ gather(Draft *draft, const List *units)
 		unit->allow_gaps = given->allow_gaps;
 		unit->begun = given->begun;
 		unit->purpose = given->purpose;
+		unit->replays = given->replays;
 		unit->rules = given->rules;
 
 		share = &draft->shares[unit->share];

@@ -45,6 +45,7 @@ typedef struct WhClaim
 	bool		begun;
 	bool		consistent;
 	WhPurpose	purpose;
+	int64		replays;
 	WhLoadRules rules;
 } WhClaim;
 

@@ -264,7 +264,7 @@ lost_units(const WhRequest *request, const WhTemplate *tmpl,
 			days = lappend_int(days, day);
 	}
 
-	return add_due(NIL, days, WH_LOAD, tmpl, tenant, today);
+	return add_due(NIL, days, WH_RESTORE, tmpl, tenant, today);
 }
 
 /*

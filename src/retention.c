@@ -25,12 +25,12 @@
 /*
  * Has row "r" had its time?  Successes and what was skipped go when they began
  * before $1, failures before $2, if a later run of that unit and kind came to
- * the same end.
+ * the same end, and the archive has no extract of it.
  */
 #define OUTDATED \
 	" CASE WHEN r.status IN ('loaded', 'skipped') THEN r.run_started_at < $1" \
 	" WHEN r.status IN ('failed', 'lost') THEN r.run_started_at < $2" \
-	" ELSE false END" \
+	" ELSE false END AND r.csv_path IS NULL" \
 	" AND (r.status = 'skipped' OR EXISTS (" \
 	"   SELECT FROM _wh.extract_runs AS later" \
 	"   WHERE later.template_name = r.template_name" \

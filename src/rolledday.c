@@ -29,6 +29,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "archive.h"
 #include "combine.h"
 #include "gate.h"
 #include "kept.h"
@@ -331,6 +332,7 @@ rewrite(Work *work)
 	WhCombine  *combine;
 	WhContent	content;
 	WhRange		range;
+	int			level;
 
 	(void) wh_range_of(work->tmpl->columns, work->tmpl->time_column, work->day,
 					   &day, &range);
@@ -341,8 +343,11 @@ rewrite(Work *work)
 	wh_combine_relation(combine, work->relid, &range);
 	wh_combine_part(combine, work->day, &day);
 	sink.arg = combine;
-	wh_fetch(work->tmpl, work->tenant, work->day, work->rules->prove, &sink,
-			 &work->loaded->fetched);
+	level = wh_load_rows_begin(work->rules);
+	wh_load_rows(work->tmpl, work->tenant, work->day, work->rules, &sink,
+				 &work->loaded->fetched);
+	wh_archive_keep(work->rules->archive, &work->loaded->fetched);
+	wh_load_rows_end(level);
 	content = wh_combine_end(combine);
 
 	work->loaded->method = WH_REFILL;

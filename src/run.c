@@ -82,22 +82,25 @@ wh_run_start(WhRun *run, const char *kind)
 
 /*
  * Write the final state.  Counters are kept for loaded runs only: a failed one
- * changed nothing.
+ * changed nothing, though what it read may be archived.
  */
 void
 wh_run_finish(const WhRun *run)
 {
 	const ErrorData *error = run->error;
 	bool		loaded = strcmp(run->status, "loaded") == 0;
+	const WhArchived *archived = &run->archived;
+	bool		is_archived = archived->path != NULL;
 	const char *mends = run->template_name ? MENDS_UNIT : MENDS_OTHER;
 	bool		mended;
-	WhArg		args[21];
+	WhArg		args[26];
 	int			n = 0;
 
 	args[n++] = wh_int8(run->run_id);
 	args[n++] = wh_text(run->status);
 	args[n++] = wh_timestamptz(GetCurrentTimestamp());
-	args[n++] = loaded ? wh_int8(run->rows_extracted) : wh_null(INT8OID);
+	args[n++] = loaded ? wh_int8(run->rows_extracted) :
+		is_archived ? wh_int8(archived->rows) : wh_null(INT8OID);
 	args[n++] = loaded ? wh_int8(run->rows_inserted + run->rows_updated +
 								 run->rows_unchanged) : wh_null(INT8OID);
 	args[n++] = loaded ? wh_int8(run->rows_inserted) : wh_null(INT8OID);
@@ -116,6 +119,11 @@ wh_run_finish(const WhRun *run)
 	args[n++] = wh_text(error ? error->hint : NULL);
 	args[n++] = wh_text(loaded ? run->choice : NULL);
 	args[n++] = wh_text_array(loaded ? run->drift : NIL);
+	args[n++] = wh_text(archived->path);
+	args[n++] = is_archived ? wh_int8(archived->bytes) : wh_null(INT8OID);
+	args[n++] = wh_text(archived->sha256);
+	args[n++] = wh_text(archived->problem);
+	args[n++] = run->replays != 0 ? wh_int8(run->replays) : wh_null(INT8OID);
 
 	mended = wh_ledger(psprintf("UPDATE _wh.extract_runs AS r SET status = $2,"
 								" run_finished_at = $3, rows_extracted = $4,"
@@ -126,7 +134,9 @@ wh_run_finish(const WhRun *run)
 								" error_message = $17, error_detail = $18,"
 								" error_hint = $19, context = NULLIF("
 								"   pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
-								"     'reason', $20, 'drift', pg_catalog.to_jsonb($21))), '{}')"
+								"     'reason', $20, 'drift', pg_catalog.to_jsonb($21),"
+								"     'not_archived', $25, 'replays', $26)), '{}'),"
+								" csv_path = $22, csv_bytes = $23, csv_sha256 = $24"
 								" WHERE run_id OPERATOR(pg_catalog.=) $1"
 								" RETURNING CASE WHEN $2 = 'loaded' AND %s THEN 1::bigint"
 								" ELSE 0 END", mends),
@@ -211,8 +221,8 @@ wh_run_read(WhRun *run)
 	if (wh_spi(SPI_OK_SELECT,
 			   "SELECT status, method, rows_extracted, rows_inserted,"
 			   " rows_updated, rows_deleted, rows_unchanged, bytes, fetch_ms,"
-			   " load_ms, lock_ms, sqlstate, error_message, error_detail,"
-			   " error_hint FROM _wh.extract_runs"
+			   " load_ms, lock_ms, context OPERATOR(pg_catalog.->>) 'not_archived',"
+			   " sqlstate, error_message, error_detail, error_hint FROM _wh.extract_runs"
 			   " WHERE run_id OPERATOR(pg_catalog.=) $1", &arg, 1) != 1)
 		elog(ERROR, "run " INT64_FORMAT " is not in the log", run->run_id);
 
@@ -229,6 +239,7 @@ wh_run_read(WhRun *run)
 	run->fetch_ms = wh_col_float8(0, col++, 0);
 	run->load_ms = wh_col_float8(0, col++, 0);
 	run->lock_ms = wh_col_float8(0, col++, 0);
+	run->archived.problem = wh_col_text(0, col++);
 	sqlstate = wh_col_text(0, col++);
 	message = wh_col_text(0, col++);
 	if (sqlstate != NULL)
@@ -422,6 +433,23 @@ wh_run_warn(const WhRun *run)
 				 errmsg_internal("%s", error->message),
 				 error->detail ? errdetail_internal("%s", error->detail) : 0,
 				 error->hint ? errhint("%s", error->hint) : 0));
+}
+
+void
+wh_run_warn_of_archive(const WhRun *run)
+{
+	bool		whole = run->period == NULL || run->period->kind == WH_WHOLE;
+
+	if (run->archived.problem == NULL)
+		return;
+
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("rows are loaded and not archived: %s", run->archived.problem),
+			 errdetail("Tenant \"%s\", template \"%s\"%s%s.", run->tenant_name,
+					   run->template_name, whole ? "" : ", day ",
+					   whole ? "" : wh_date_text(run->period->start)),
+			 errhint("SELECT * FROM _wh.wh_doctor() WHERE check_name = 'archive';")));
 }
 
 /*

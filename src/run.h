@@ -14,6 +14,16 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+/* An extract as the archive has it. */
+typedef struct WhArchived
+{
+	char	   *path;			/* its key; NULL: it is in no archive */
+	int64		rows;
+	int64		bytes;			/* of the file */
+	char	   *sha256;
+	char	   *problem;		/* why it is in none, though it was to be */
+} WhArchived;
+
 typedef struct WhRun
 {
 	int64		run_id;
@@ -39,6 +49,8 @@ typedef struct WhRun
 	double		load_ms;
 	double		lock_ms;
 	TimestampTz as_of;			/* DT_NOBEGIN: unknown */
+	WhArchived	archived;		/* strings in "context" */
+	int64		replays;		/* the run whose extract was read; or 0 */
 	WhFault		fault;			/* whose failure, or the user's word */
 	ErrorData  *error;			/* NULL unless failed; in the caller's context */
 	MemoryContext context;		/* outlives contained work, which may leave
@@ -136,6 +148,9 @@ extern bool wh_sync_fail(int64 run_id, const char *message, const char *category
 
 /* Raise what a run's error or reason says as a WARNING with the same text. */
 extern void wh_run_warn(const WhRun *run);
+
+/* Raise a WARNING where the rows of a run were to be archived, and are not. */
+extern void wh_run_warn_of_archive(const WhRun *run);
 
 /* Append {"sqlstate", "message", "detail", "hint"} of a run that failed. */
 extern void wh_run_error_json(StringInfo json, const WhRun *run);

@@ -21,8 +21,10 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "archive.h"
 #include "bound.h"
 #include "conn.h"
+#include "extract.h"
 #include "fill.h"
 #include "flat.h"
 #include "gone.h"
@@ -69,6 +71,7 @@ typedef struct Sync
 static bool has_base(const WhSyncTable *table);
 static void begin(Sync *sync);
 static void check_session(const Sync *sync);
+static void check_base(const Sync *sync);
 static void load(Sync *sync);
 static void load_new(Sync *sync);
 static void load_again(Sync *sync);
@@ -231,6 +234,29 @@ begin(Sync *sync)
 	sync->furnished = OidIsValid(sync->table.relid) &&
 		wh_synctable_is_furnished(&sync->table);
 	check_session(sync);
+	check_base(sync);
+}
+
+/*
+ * Throw 55000 where an extract would make a table that lacks what the others
+ * had brought: the next run would go on from the watermark.
+ */
+static void
+check_base(const Sync *sync)
+{
+	if (sync->rules->extract == NULL || OidIsValid(sync->table.relid) ||
+		!sync->window.afresh)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s.%s\" is gone, and one extract is not all of it",
+					sync->table.schema, sync->table.name),
+			 errdetail("Tenant \"%s\", template \"%s\".", sync->tenant->name,
+					   sync->tmpl->name),
+			 errhint("Read the source first: SELECT * FROM _wh.wh_refresh(%s, %s);",
+					 quote_literal_cstr(sync->tmpl->name),
+					 quote_literal_cstr(sync->tenant->name))));
 }
 
 /*
@@ -331,7 +357,9 @@ load_again(Sync *sync)
 	tuplestore_end(sync->rows);
 
 	sync->synced->method = WH_UPSERT;
-	if (sync->mends)
+	if (sync->rules->extract != NULL)
+		sync->synced->reason = "an extract of the archive";
+	else if (sync->mends)
 		sync->synced->reason = "it was found to differ from the source";
 	else if (sync->days->given)
 		sync->synced->reason = "days were asked for";
@@ -411,10 +439,22 @@ upsert_meanwhile(Sync *sync)
 static void
 fetch(Sync *sync, void (*row) (void *arg, Datum *values, bool *isnull))
 {
+	const WhLoadRules *rules = sync->rules;
 	WhFetchPart part = {set_window, prove, sync};
 	WhRowSink	sink = {.row = row,.arg = sync};
+	WhPeriod	whole = wh_period_whole();
+	int			level = wh_load_rows_begin(rules);
 
-	wh_fetch_part(sync->tmpl, sync->tenant, &part, &sink, &sync->synced->fetched);
+	if (rules->extract != NULL)
+		wh_extract_rows(rules->extract, sync->tmpl, sync->tenant, &whole, &sink,
+						&sync->synced->fetched);
+	else
+	{
+		wh_load_tee(rules, &sink);
+		wh_fetch_part(sync->tmpl, sync->tenant, &part, &sink, &sync->synced->fetched);
+	}
+	wh_archive_keep(rules->archive, &sync->synced->fetched);
+	wh_load_rows_end(level);
 }
 
 /*
@@ -599,7 +639,8 @@ finish(Sync *sync)
 			synced->counts.inserted - synced->deleted;
 
 	/* Days that were read again make no whole of rows of an older version. */
-	synced->version = sync->window.afresh && sync->days->given && slice != NULL
+	synced->version = slice != NULL &&
+		((sync->window.afresh && sync->days->given) || sync->rules->extract != NULL)
 		? slice->template_version : sync->tmpl->version;
 	synced->schema = sync->table.schema;
 	synced->name = sync->table.name;
@@ -608,7 +649,8 @@ finish(Sync *sync)
 	if (synced->news)
 		synced->size_bytes = wh_relation_bytes(sync->table.relid);
 
-	if (!sync->mends)
+	/* How far the source has been read is as it was before an extract. */
+	if (!sync->mends && sync->rules->extract == NULL)
 		wh_window_settle(&sync->window, synced->counts.inserted + synced->counts.updated);
 }
 

@@ -454,6 +454,9 @@ complete(WhTemplate *tmpl)
 	tmpl->after_create = options.after_create;
 	tmpl->daily_retention = options.daily_retention;
 	tmpl->monthly_retention = options.monthly_retention;
+	tmpl->archive = options.archive;
+	tmpl->archive_required = options.archive_required;
+	tmpl->archive_retention = options.archive_retention;
 	tmpl->keep_stored = options.keep_stored;
 	tmpl->has_overlap = options.has_overlap;
 	tmpl->overlap = options.overlap;

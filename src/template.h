@@ -55,6 +55,9 @@ typedef struct WhTemplate
 	char	   *after_create;
 	Interval   *daily_retention;
 	Interval   *monthly_retention;
+	bool		archive;		/* see options.h */
+	bool		archive_required;
+	Interval   *archive_retention;
 	bool		keep_stored;	/* on_conflict: rows that are there stay */
 	bool		has_overlap;	/* even where it is not needed */
 	int64		overlap;		/* in microseconds */

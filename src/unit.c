@@ -13,20 +13,32 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "archive.h"
+#include "catchup.h"
 #include "compare.h"
 #include "due.h"
+#include "extract.h"
 #include "live.h"
 #include "livetable.h"
 #include "matview.h"
 #include "rolledday.h"
 #include "rollup.h"
+#include "settings.h"
 #include "slice.h"
 #include "sync.h"
 #include "unit.h"
 
+static void begin(const WhTransactions *transactions, WhRole *caller,
+				  MemoryContext context);
+static void commit(const WhTransactions *transactions, const WhRole *caller,
+				   const WhRun *run);
 static const char *reason_to_skip(const WhUnit *unit);
+static void restore_unit(const WhUnit *unit, WhRun *run);
+static int64 extract_of(const WhUnit *unit);
 static void recheck_unit(WhRun *run, void *arg);
 static void load_unit(WhRun *run, void *arg);
+static void choose_rows(WhRun *run, WhUnit *unit);
+static void leave_rows(WhRun *run, const WhUnit *unit);
 static void load_incremental(WhRun *run, const WhUnit *unit);
 static void load_live(WhRun *run, const WhUnit *unit);
 static void load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result);
@@ -58,8 +70,83 @@ wh_unit_make(const WhTemplate *tmpl, const WhTenant *tenant, WhPeriod period,
 void
 wh_unit_run(const WhUnit *unit, WhRun *run)
 {
+	WhUnit		now = *unit;
+	WhRun		former;
+
 	wh_unit_start(unit, run);
+	if (wh_catchup_find(unit, run))
+	{
+		/* A refill's lock would last until the other is done. */
+		now.rules.may_refill = false;
+		wh_catchup_load(&now, &former);
+	}
+	wh_unit_work(&now, run);
+}
+
+/*
+ * Do the work in transactions of its own; see unit.h.
+ */
+void
+wh_unit_work_committed(const WhUnit *unit, WhRun *run,
+					   const WhTransactions *transactions)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		waiting = false;
+	WhRole		caller;
+	WhRun		former;
+
+	if (unit->tmpl->archive)
+	{
+		begin(transactions, &caller, context);
+		waiting = wh_catchup_find(unit, run);
+		commit(transactions, &caller, run);
+	}
+	if (waiting)
+	{
+		begin(transactions, &caller, context);
+		wh_catchup_load(unit, &former);
+		commit(transactions, &caller, &former);
+	}
+
+	begin(transactions, &caller, context);
 	wh_unit_work(unit, run);
+	commit(transactions, &caller, run);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Move what is loaded; see unit.h.
+ */
+void
+wh_unit_settle(const WhUnit *unit, const WhTransactions *transactions)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhRole		caller;
+
+	if (!unit->tmpl->archive || unit->rollup)
+		return;
+
+	begin(transactions, &caller, context);
+	(void) wh_archive_settle(unit->tmpl->name, unit->tenant->name);
+	wh_role_leave(&caller);
+	transactions->commit();
+	MemoryContextSwitchTo(context);
+}
+
+static void
+begin(const WhTransactions *transactions, WhRole *caller, MemoryContext context)
+{
+	transactions->begin();
+	wh_become_owner(caller);
+	MemoryContextSwitchTo(context);
+}
+
+static void
+commit(const WhTransactions *transactions, const WhRole *caller, const WhRun *run)
+{
+	wh_role_leave(caller);
+	wh_unit_commits(run);
+	transactions->commit();
 }
 
 /*
@@ -77,8 +164,11 @@ wh_unit_kind(const WhUnit *unit)
 {
 	if (unit->rollup)
 		return "rollup";
+	if (unit->replays != 0)
+		return "replay";
 
-	return unit->purpose == WH_LOAD ? "refresh" : "reconcile";
+	return unit->purpose == WH_LOAD || unit->purpose == WH_RESTORE
+		? "refresh" : "reconcile";
 }
 
 /*
@@ -107,11 +197,66 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 	else
 	{
 		wh_run_reap(run);
-		wh_run_contained(run, unit->rollup ? roll_up_unit :
-						 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
-						 unconstify(WhUnit *, unit));
+		if (unit->purpose == WH_RESTORE)
+			restore_unit(unit, run);
+		else
+			wh_run_contained(run, unit->rollup ? roll_up_unit :
+							 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
+							 unconstify(WhUnit *, unit));
 	}
 	wh_run_finish(run);
+}
+
+/*
+ * Load an extract for a run of before; see unit.h.
+ */
+void
+wh_unit_load_again(const WhUnit *unit, WhRun *run)
+{
+	wh_run_contained(run, load_unit, unconstify(WhUnit *, unit));
+	wh_run_finish(run);
+}
+
+/*
+ * Bring back what nobody can read any more: as it was, where the archive has
+ * that, else as the source has it now.
+ */
+static void
+restore_unit(const WhUnit *unit, WhRun *run)
+{
+	WhUnit		archived = *unit;
+
+	archived.replays = extract_of(unit);
+	if (archived.replays != 0)
+	{
+		wh_run_contained(run, load_unit, &archived);
+		if (run->error == NULL)
+			return;
+
+		wh_run_warn(run);
+		run->error = NULL;
+		run->replays = 0;
+	}
+	wh_run_contained(run, load_unit, unconstify(WhUnit *, unit));
+}
+
+/*
+ * Find the run whose extract is all that the unit's day held when it had
+ * closed; 0: there is none.
+ */
+static int64
+extract_of(const WhUnit *unit)
+{
+	const WhSlice *slice = wh_slice_find(unit->tmpl->name, unit->tenant->name,
+										 &unit->period);
+	const WhUpload *upload;
+
+	if (slice == NULL || slice->run_id == 0 ||
+		slice->as_of < wh_period_span(&unit->period, unit->tenant->time_zone).end)
+		return 0;
+	upload = wh_upload(slice->run_id);
+
+	return upload != NULL && upload->archived.path != NULL ? upload->run_id : 0;
 }
 
 /*
@@ -171,6 +316,9 @@ reason_to_skip(const WhUnit *unit)
 	if (wh_tenant_find(unit->tenant->name) == NULL)
 		return wh_unit_tenant_gone(unit->tenant->name);
 
+	if (unit->replays != 0)
+		return NULL;
+
 	slice = wh_slice_covering(unit->tmpl->name, unit->tenant->name, unit->period.start);
 	if (unit->rollup)
 		return slice != NULL && slice->period.kind >= unit->period.kind &&
@@ -210,22 +358,25 @@ recheck_unit(WhRun *run, void *arg)
 static void
 load_unit(WhRun *run, void *arg)
 {
-	const WhUnit *unit = (const WhUnit *) arg;
+	WhUnit		unit = *(const WhUnit *) arg;
 	WhMatviewResult result = {0};
 	const WhLoaded *loaded = &result.loaded;
 
-	if (wh_template_is_incremental(unit->tmpl))
+	if (wh_template_is_live(unit.tmpl))
 	{
-		load_incremental(run, unit);
+		load_live(run, &unit);
 		return;
 	}
-	if (wh_template_is_live(unit->tmpl))
+
+	choose_rows(run, &unit);
+	if (wh_template_is_incremental(unit.tmpl))
 	{
-		load_live(run, unit);
+		load_incremental(run, &unit);
+		leave_rows(run, &unit);
 		return;
 	}
-	if (!load_rolled_day(run, unit, &result))
-		load_relation(run, unit, &result);
+	if (!load_rolled_day(run, &unit, &result))
+		load_relation(run, &unit, &result);
 
 	run->status = "loaded";
 	run->method = wh_method_name(loaded->method);
@@ -241,6 +392,55 @@ load_unit(WhRun *run, void *arg)
 	run->load_ms = result.load_ms;
 	run->lock_ms = loaded->lock_ms;
 	run->as_of = loaded->fetched.as_of;
+	leave_rows(run, &unit);
+}
+
+/*
+ * Say where rows come from, and whether the archive sees them.
+ */
+static void
+choose_rows(WhRun *run, WhUnit *unit)
+{
+	const WhUpload *upload;
+
+	if (unit->replays == 0)
+	{
+		if (unit->tmpl->archive)
+			unit->rules.archive = wh_archive_begin(unit->tmpl, unit->tenant, run);
+		return;
+	}
+
+	upload = wh_upload(unit->replays);
+	if (upload == NULL || upload->archived.path == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the archive has no extract of run " INT64_FORMAT, unit->replays),
+				 errhint("SELECT run_id, csv_path FROM _wh.extract_runs WHERE csv_path IS NOT NULL;")));
+	if (unit->replays != run->run_id)
+		run->replays = unit->replays;
+	unit->rules.prove = false;
+	unit->rules.extract = wh_extract_open(upload);
+}
+
+/*
+ * Be done with the rows.  The extract of another run is this one's from now on,
+ * too, and has been loaded.
+ */
+static void
+leave_rows(WhRun *run, const WhUnit *unit)
+{
+	MemoryContext caller;
+
+	if (unit->rules.extract == NULL)
+		return;
+	wh_extract_close(unit->rules.extract);
+	if (run->replays == 0)
+		return;
+
+	wh_upload_loaded(run->replays, run);
+	caller = MemoryContextSwitchTo(run->context);
+	run->archived = wh_upload(run->replays)->archived;
+	MemoryContextSwitchTo(caller);
 }
 
 /*

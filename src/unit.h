@@ -16,6 +16,8 @@ typedef enum WhPurpose
 {
 	WH_LOAD,
 	WH_MEND,					/* load: it was found to differ */
+	WH_RESTORE,					/* load: nobody can read it any more; from the
+								 * archive, if it was the archive's */
 	WH_RECHECK					/* compare, and load if it differs */
 } WhPurpose;
 
@@ -32,12 +34,21 @@ typedef struct WhUnit
 	int			locks;			/* of a roll-up in one transaction; else 0 */
 	bool		begun;			/* the day has begun in the tenant's zone */
 	WhPurpose	purpose;
+	int64		replays;		/* a run whose extract is loaded, not the
+								 * source; or 0 */
 	WhLoadRules rules;			/* may_refill is for whoever runs it to say */
 } WhUnit;
 
 /* Make a unit that loads the period; "begun" as its field. */
 extern WhUnit *wh_unit_make(const WhTemplate *tmpl, const WhTenant *tenant,
 							WhPeriod period, bool begun);
+
+/* How a caller commits: what lies between the two is one transaction. */
+typedef struct WhTransactions
+{
+	void		(*begin) (void);	/* with a fresh snapshot */
+	void		(*commit) (void);
+} WhTransactions;
 
 /*
  * Run one unit: log row, object lock, contained work, ledger.  Never throws
@@ -64,6 +75,22 @@ extern void wh_unit_name(const WhUnit *unit, WhRun *run);
 /* The two halves of wh_unit_run(), for callers that commit in between. */
 extern void wh_unit_start(const WhUnit *unit, WhRun *run);
 extern void wh_unit_work(const WhUnit *unit, WhRun *run);
+
+/*
+ * The second half in transactions of its own: first what an earlier run of the
+ * unit has left in the archive, then the unit.  Nobody has switched roles.
+ */
+extern void wh_unit_work_committed(const WhUnit *unit, WhRun *run,
+								   const WhTransactions *transactions);
+
+/* Then, in one more, tidy the archive; what fails now is no failure of it. */
+extern void wh_unit_settle(const WhUnit *unit, const WhTransactions *transactions);
+
+/*
+ * Load the extract unit->replays for a run that the log knows already, whose
+ * number is run->run_id, and tell the log how it ended.
+ */
+extern void wh_unit_load_again(const WhUnit *unit, WhRun *run);
 
 /*
  * Prepare the commit that follows a unit's work at once, in a transaction that

@@ -48,11 +48,14 @@ static WhPool *reopen(WhPool *pool);
 static void show_activity(const WhClaim *claim);
 static bool run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool);
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
-static void work(const WhUnit *unit, WhRun *run);
+static void settle(const WhUnit *unit);
 static void tidy(const WhClaim *claim);
 static void log_failure(WhRun *run, const char *kind);
 static void begin(WhRole *caller);
+static void start(void);
 static void commit(void);
+
+static const WhTransactions transactions = {start, commit};
 
 /*
  * Serve one queue, then end.
@@ -224,6 +227,7 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 	unit->allow_gaps = claim->allow_gaps;
 	unit->begun = claim->begun;
 	unit->purpose = claim->purpose;
+	unit->replays = claim->replays;
 	unit->rules = claim->rules;
 	unit->rules.may_refill = true;
 	unit->rules.settle = true;
@@ -238,7 +242,7 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 		{
 			if (claim->consistent)
 				wh_pool_share_snapshot(pool, unit->tenant, claim->period.start);
-			work(unit, run);
+			wh_unit_work_committed(unit, run, &transactions);
 		}
 	}
 	PG_CATCH();
@@ -252,7 +256,11 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 
 	MemoryContextSwitchTo(context);
 	if (error == NULL)
+	{
+		if (run->reason == NULL)
+			settle(unit);
 		return run->error == NULL;
+	}
 
 	/* Should this fail too, the worker ends and the unit is lost. */
 	run->error = error;
@@ -295,18 +303,28 @@ announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
 	commit();
 }
 
+/*
+ * Move the extracts that have been loaded, whatever becomes of this: the next
+ * run tries again.
+ */
 static void
-work(const WhUnit *unit, WhRun *run)
+settle(const WhUnit *unit)
 {
 	MemoryContext context = CurrentMemoryContext;
-	WhRole		caller;
 
-	begin(&caller);
+	PG_TRY();
+	{
+		wh_unit_settle(unit, &transactions);
+	}
+	PG_CATCH();
+	{
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+
 	MemoryContextSwitchTo(context);
-	wh_unit_work(unit, run);
-	wh_role_leave(&caller);
-	wh_unit_commits(run);
-	commit();
 }
 
 /*
@@ -373,9 +391,15 @@ log_failure(WhRun *run, const char *kind)
 static void
 begin(WhRole *caller)
 {
+	start();
+	wh_become_owner(caller);
+}
+
+static void
+start(void)
+{
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	wh_become_owner(caller);
 }
 
 static void

@@ -68,7 +68,7 @@ need_packages()
 need_server_packages()
 {
 	need_packages "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" \
-		"postgresql-$PG_MAJOR-cron" libpq-dev libsodium-dev libc-ares-dev \
+		"postgresql-$PG_MAJOR-cron" libpq-dev libsodium-dev libc-ares-dev libzstd-dev zstd \
 		libcurl4-openssl-dev gcc libc6-dev make "$@"
 }
 

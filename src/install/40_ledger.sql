@@ -117,6 +117,8 @@ CREATE TABLE _wh.extract_runs (
     lock_ms double precision,
     method text,
     csv_path text,
+    csv_bytes bigint,
+    csv_sha256 text,
     attempt integer NOT NULL DEFAULT 1,
     sqlstate text,
     error_category text CHECK (error_category IN
@@ -133,6 +135,9 @@ CREATE TABLE _wh.extract_runs (
     period_kind text CHECK (period_kind IN ('day', 'month', 'year', 'whole'))
 );
 COMMENT ON TABLE _wh.extract_runs IS 'The log: one row per attempt at one piece of work, success and failure alike';
+COMMENT ON COLUMN _wh.extract_runs.csv_path IS 'Where the archive has the extract: in exports/ until it is loaded and moved, then in processed/';
+COMMENT ON COLUMN _wh.extract_runs.csv_bytes IS 'Size of that file, which is packed by zstd';
+COMMENT ON COLUMN _wh.extract_runs.csv_sha256 IS 'SHA-256 of that file, as sha256sum prints it';
 COMMENT ON COLUMN _wh.extract_runs.service_instance IS 'System identifier / host:port / pid of the backend that ran it; an outside service as it names itself';
 COMMENT ON COLUMN _wh.extract_runs.period_kind IS 'How long the period is that begins at period_start; a month and a year can begin on one day';
 COMMENT ON COLUMN _wh.extract_runs.expected_by IS 'An outside service''s sync is lost when it says nothing until then; NULL: a run of ours';
@@ -149,6 +154,10 @@ CREATE INDEX extract_runs_ended_idx ON _wh.extract_runs (template_name, tenant_n
     WHERE status IN ('loaded', 'failed', 'lost') AND kind OPERATOR(pg_catalog.<>) 'rollup';
 CREATE INDEX extract_runs_failed_idx ON _wh.extract_runs (template_name, tenant_name, period_start, run_id)
     WHERE status IN ('failed', 'lost');
+CREATE INDEX extract_runs_csv_path_idx ON _wh.extract_runs (csv_path)
+    WHERE csv_path IS NOT NULL;
+CREATE INDEX extract_runs_exports_idx ON _wh.extract_runs (template_name, tenant_name, run_id)
+    WHERE csv_path OPERATOR(pg_catalog.^@) 'exports/';
 CREATE UNIQUE INDEX extract_runs_sync_idx ON _wh.extract_runs (table_name)
     WHERE kind OPERATOR(pg_catalog.=) 'sync' AND status OPERATOR(pg_catalog.=) 'extracting';
 SELECT pg_catalog.pg_extension_config_dump('_wh.extract_runs', '');

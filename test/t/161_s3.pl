@@ -217,4 +217,124 @@ foreach my $case ([ 1, $failing, 'a failure that passes', qr/^fine$/, 1 ],
 	$proxy->stop;
 }
 
+# ---- extracts go there, and come back
+set(s3_endpoint => "https://localhost:$tls");
+is(probe($keys), 'fine', 'the bucket again');
+loopback_tenant($node, 't', 'UTC', q{
+CREATE TABLE events (id integer PRIMARY KEY, at timestamptz NOT NULL, note text);
+INSERT INTO events SELECT i, timestamptz '2024-01-01 00:00+00' + i * interval '10 seconds', encode(sha512(i::text::bytea), 'base64') FROM generate_series(1, 40000) AS i});
+query(q{
+SELECT _wh.add_template('events', $$SELECT id, at, note FROM events WHERE at >= {DAY_START} AND at < {DAY_END}$$,
+    'id integer, at timestamptz, note text', time_column => 'at', key_columns => '{id}', options => '{"archive": true}')});
+
+sub query { return $node->safe_psql('postgres', $_[0]) }
+
+sub refresh
+{
+	my ($day, $settings) = @_;
+
+	return query(($settings // '') . "SELECT status, rows, sqlstate FROM _wh.wh_refresh('events', 't', '$day', '$day')");
+}
+
+# The last run: where its extract is, and what the log says of the archive.
+sub last_run
+{
+	return query(q{SELECT status, split_part(csv_path, '/', 1), sqlstate, error_category, context ? 'not_archived'
+FROM _wh.extract_runs WHERE template_name = 'events' ORDER BY run_id DESC LIMIT 1});
+}
+
+# What is in the bucket, without what differs each time.
+sub archived
+{
+	return join ' ', map { s/\d{8}T\d{6}Z_\d+/RUN/r =~ s/ \d+$//r } $swift->objects('archive');
+}
+
+my $processed = 'ware/house=1/processed/t/events/RUN.csv.zst';
+is(refresh('2024-01-01'), 'loaded|8639|', 'a day is loaded');
+is(last_run(), 'loaded|processed|||f', 'and its extract moved');
+is(archived(), $processed, 'in the bucket');
+is(query(q{SELECT status FROM _wh.wh_doctor() WHERE check_name = 'archive'}), 'ok', 'the doctor finds nothing');
+query(q{DROP MATERIALIZED VIEW t.events_2024_01_01});
+is(query(q{SELECT r ->> 'status', r ->> 'rows' FROM _wh.replay((SELECT max(run_id) FROM _wh.extract_runs WHERE template_name = 'events')) AS r}),
+	'loaded|8639', 'replayed from there');
+is(query(q{SELECT count(*) FROM t.events_2024_01_01}), '8639', 'all of it');
+
+# Cut in the middle of the upload: once, and then each time.
+sub cutting
+{
+	my ($times) = @_;
+
+	return HostileServer->relay($swift->port, sub {
+		my ($bytes, $from_client, $number, $state) = @_;
+
+		$state->{seen} += length $bytes if $from_client;
+		if ($from_client && $state->{seen} > 100_000)
+		{
+			append_to_file($count, "$number\n");
+			return undef if $number <= $times;
+		}
+		return $bytes;
+	});
+}
+
+foreach my $case ([ 1, '2024-01-02', 'loaded|8640|', 'loaded|processed|||f', "$processed $processed" ],
+	[ 99, '2024-01-03', 'loaded|8640|', 'loaded||||t', "$processed $processed" ])
+{
+	my ($times, $day, $expected, $run, $objects) = @$case;
+	my $proxy = cutting($times);
+
+	point_at($proxy->port);
+	query(q{SET log_statement = none; COPY _wh.tenant_password_entry FROM STDIN;} . "\narchive:s3\t$keys\n\\.\n");
+	is(refresh($day), $expected, "cut $times times: loaded");
+	is(last_run(), $run, "cut $times times: the log");
+	cmp_ok(asked(), '>', 0, "cut $times times: so it was");
+	is(archived(), $objects, "cut $times times: the bucket");
+	$proxy->stop;
+}
+
+# Where the archive is required nothing is loaded without it; the failure is
+# the archive's, and a cancel in the middle of an upload is the user's.
+query(q{SELECT _wh.alter_template('events', options => '{"archive": true, "archive_required": true}')});
+{
+	my $proxy = cutting(99);
+
+	point_at($proxy->port);
+	query("COPY _wh.tenant_password_entry FROM STDIN;\narchive:s3\t$keys\n\\.\n");
+	is(refresh('2024-01-04'), 'failed|0|08006', 'required and cut: failed');
+	is(last_run(), 'failed||08006|storage|', 'by the archive, says the log');
+	is(query(q{SELECT to_regclass('t.events_2024_01_04') IS NULL}), 't', 'nothing is loaded');
+	$proxy->stop;
+}
+{
+	my $stalling = HostileServer->relay($swift->port, sub {
+		my ($bytes, $from_client, $number, $state) = @_;
+
+		$state->{seen} += length $bytes if $from_client;
+		sleep 600 if $from_client && $state->{seen} > 100_000;
+		return $bytes;
+	});
+
+	point_at($stalling->port);
+	query("COPY _wh.tenant_password_entry FROM STDIN;\narchive:s3\t$keys\n\\.\n");
+	ends_at_once('stalling upload', q{SET pg_warehouse.max_workers = 0; SELECT _wh.create_mv_from_template('events', 't', target_date => '2024-01-04')},
+		'pg_cancel_backend', qr/canceling statement due to user request/);
+	is(refresh('2024-01-04', "SET pg_warehouse.no_progress_timeout = '500ms';"), 'failed|0|08006', 'a deadline for an upload');
+	$stalling->stop;
+}
+point_at($swift->port);
+query("COPY _wh.tenant_password_entry FROM STDIN;\narchive:s3\t$keys\n\\.\n");
+is(refresh('2024-01-04'), 'loaded|8640|', 'and then it works');
+is(archived(), "$processed $processed $processed", 'three extracts');
+
+# Slow, and in small pieces, is no failure.
+{
+	my $slow = HostileServer->relay($swift->port, sub { sleep 0.02; return $_[0] });
+
+	point_at($slow->port);
+	query("COPY _wh.tenant_password_entry FROM STDIN;\narchive:s3\t$keys\n\\.\n");
+	is(refresh('2024-01-05', "SET pg_warehouse.no_progress_timeout = '2s';"), 'loaded|5441|', 'a slow way');
+	is(last_run(), 'loaded|processed|||', 'ends well');
+	$slow->stop;
+}
+
 done_testing();
