@@ -89,6 +89,9 @@ SET ROLE wh_monitor;
 SELECT count(*) AS watermarks, (SELECT count(*) FROM _wh.v_watermark_lag) AS lags FROM _wh.extract_watermarks;
 RESET ROLE;
 
+-- Its key is the primary key: the doctor misses no index.
+SELECT count(*) FROM _wh.wh_doctor() WHERE check_name = 'templates' AND detail LIKE '%"repay"%';
+
 -- Nothing new: one query, and nothing written but log and watermark.
 SELECT * FROM inc_runs;
 SELECT regexp_replace(remote_sql, '''[^'']*\+00''', '''...''', 'g') FROM _wh.wh_plan('repay', 'inc');

@@ -45,7 +45,7 @@ SELECT _wh.add_tenant('information_schema', 'db.example.com', 'app', 'reader');
 \echo :SQLSTATE
 SELECT _wh.add_tenant('shop-3', 'db.example.com', 'app', 'reader', schema_name => repeat('s', 70));
 \echo :SQLSTATE
-SELECT _wh.add_tenant('shop-3', 'db.example.com', 'app', 'reader', options => '{"windows": "22:00-05:00"}');
+SELECT _wh.add_tenant('shop-3', 'db.example.com', 'app', 'reader', options => '{"windows": "at night"}');
 \echo :SQLSTATE
 SELECT _wh.add_tenant('shop-3', 'db.example.com', 'app', 'reader', sslmode => 'require');
 \echo :SQLSTATE

@@ -133,6 +133,7 @@ CALL _wh.run_refresh('daystats', NULL, '2024-01-01', '2024-01-02');
 SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'loaded') AS loaded FROM _wh.extract_runs WHERE run_id > :last_run;
 
 -- One tenant down: the others load, its data stays, and everybody is told.
+SET pg_warehouse.retry_time = 0;
 SELECT _wh.alter_tenant('tenant_b', port => 1);
 SELECT tenant_name, period_start, status, sqlstate FROM _wh.wh_refresh('daystats', from_date => '2024-01-01', to_date => '2024-01-01');
 SELECT count(*) FROM tenant_b.daystats_2024_01_01;
@@ -143,11 +144,13 @@ SELECT tenant_name, status FROM _wh.wh_refresh('daystats', from_date => '2024-01
 \set VERBOSITY terse
 SELECT count(*) FROM _wh.wh_refresh('daystats', from_date => '2024-01-01', to_date => '2024-01-01', on_error => 'raise');
 \echo :SQLSTATE
+SELECT _wh.reset_breaker('tenant_b');
 CALL _wh.run_refresh('daystats', NULL, '2024-01-01', '2024-01-01');
 \echo :SQLSTATE
 SELECT _wh.update_mv_by_template('daystats', 'tenant_b', '2024-01-01');
 \set VERBOSITY default
 SELECT _wh.alter_tenant('tenant_b', port => current_setting('port')::integer);
+RESET pg_warehouse.retry_time;
 SELECT status, sqlstate FROM _wh.wh_refresh('daystats', 'tenant_b', '2024-01-01', '2024-01-02');
 SELECT count(*) FROM _wh.v_recent_failures WHERE template_name = 'daystats';
 

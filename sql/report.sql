@@ -16,7 +16,7 @@ DELETE FROM _wh.extract_runs;
 CREATE FUNCTION pg_temp.found(page text, path text) RETURNS text[] LANGUAGE sql AS
 $$ SELECT array_agg(btrim(x::text)) FROM unnest(xpath('/html/body' || path, page::xml)) AS x $$;
 
-SELECT pg_temp.found(_wh.wh_report_html(), '//section[position()<5]/p/text()') AS empty;
+SELECT pg_temp.found(_wh.wh_report_html(), '//section[position()<6]/p/text()') AS empty;
 
 SELECT _wh.add_template('<script>"&''', $$SELECT 1::bigint AS id, {DAY_START} AS at$$, 'id bigint, at timestamptz',
                         time_column => 'at', tenants => '{tenant_a,tenant_b}');
@@ -36,6 +36,6 @@ SELECT pg_temp.found(:'page', '//h3/text()') AS calendars,
 SELECT pg_temp.found(:'page', '//svg/path[@class="final"]/@d') AS final, pg_temp.found(:'page', '//svg/path[@class="failed"]/@d') AS failed,
        pg_temp.found(:'page', '//svg/path[@class="missing"]/@d') AS missing;
 SELECT (pg_temp.found(:'page', '//div[@class="tile"]/b//text()'))[1:8] AS tiles;
-SELECT pg_temp.found(:'page', '//h2/text()') AS sections, cardinality(pg_temp.found(:'page', '//section[position()<5]//tbody/tr')) AS rows;
+SELECT pg_temp.found(:'page', '//h2/text()') AS sections, cardinality(pg_temp.found(:'page', '//section[position()<6]//tbody/tr')) AS rows;
 SELECT pg_temp.found(:'page', '//section[3]//td[position()>2]/text()') AS failures;
 ROLLBACK;

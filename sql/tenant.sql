@@ -34,7 +34,6 @@ INSERT INTO bad (setting, value) VALUES
     ('options', '[]'), ('options', '{"budget": 1}'), ('options', '{"bytes_per_day": "much"}'),
     ('options', '{"seconds_per_day": -1}'), ('options', '{"min_free_slots": 1.5}'),
     ('options', '{"max_xmin_age": 0}'), ('options', '{"windows": 3}'), ('options', '{"max_lag": true}'),
-    ('options', '{"bytes_per_day": 1000000000}'), ('options', '{"max_lag": "5 min"}'),
     ('tenant_name', 'null'), ('tenant_name', '""'), ('tenant_name', '"public"'), ('tenant_name', '"_wh"'),
     ('tenant_name', '"pg_x"'), ('tenant_name', '"information_schema"'),
     ('tenant_name', to_json(repeat('t', 64))::text),

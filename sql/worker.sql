@@ -84,13 +84,16 @@ SELECT count(*) FROM _wh.wh_refresh('wstats', 'tenant_a', '2024-01-01', '2024-01
 SELECT ours FROM pg_temp.loaded(:since);
 
 -- A tenant that is down; the log has the whole story, the others load.
+SET pg_warehouse.retry_time = 0;
 SELECT _wh.alter_tenant('tenant_b', port => 1);
 SELECT tenant_name, period_start, status, sqlstate, message
 FROM _wh.wh_refresh('wstats', from_date => '2024-01-01', to_date => '2024-01-02', parallel => 2);
 SELECT tenant_name, period_start, status FROM _wh.wh_refresh('wstats', from_date => '2024-01-01', to_date => '2024-01-02', parallel => 1, on_error => 'stop');
 \set VERBOSITY terse
+SELECT _wh.reset_breaker('tenant_b');
 SELECT count(*) FROM _wh.wh_refresh('wstats', from_date => '2024-01-01', to_date => '2024-01-02', parallel => 2, on_error => 'raise');
 \echo :SQLSTATE
+SELECT _wh.reset_breaker('tenant_b');
 CALL _wh.run_refresh('wstats', NULL, '2024-01-01', '2024-01-02');
 \echo :SQLSTATE
 \set VERBOSITY default

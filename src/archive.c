@@ -142,7 +142,7 @@ contained(void (*work) (void *arg), void *arg)
 		ReThrowError(error);
 
 	/* Whoever goes on has not failed. */
-	wh_remote_failed_reset();
+	wh_archive_failed_reset();
 
 	return error;
 }

@@ -321,6 +321,7 @@ wh_remote_error(WhConn *conn, PGresult *result)
 	}
 	PQclear(result);
 
+	wh_remote_standby_mark(conn->session.in_recovery);
 	if (message != NULL)
 		wh_remote_raise(&conn->remote, sqlstate, message);
 	if (conn->broken || PQstatus(conn->pg) != CONNECTION_OK)

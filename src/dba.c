@@ -203,6 +203,7 @@ wh_run_refresh(PG_FUNCTION_ARGS)
 	if (replayed)
 		log_replay(fcinfo);
 	request.recheck = true;
+	request.scheduled = true;
 	units = replayed ? NIL : wh_units(&request);
 	wh_role_leave(&caller);
 
@@ -404,15 +405,19 @@ put_run(ReturnSetInfo *rsinfo, const WhRun *run)
 static void
 put_planned(ReturnSetInfo *rsinfo, const WhUnit *unit)
 {
+	const char *reason = wh_unit_held_up(unit);
 	Datum		values[17] = {0};
 	bool		nulls[17];
 
 	memset(nulls, true, sizeof(nulls));
 	nulls[0] = nulls[1] = nulls[2] = nulls[3] = false;
+	nulls[16] = reason == NULL;
 	values[0] = CStringGetTextDatum(unit->tmpl->name);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
 	values[2] = DateADTGetDatum(unit->period.start);
-	values[3] = CStringGetTextDatum(wh_unit_kept_out(unit) ? "skipped" : "planned");
+	values[3] = CStringGetTextDatum(reason ? "skipped" : "planned");
+	if (reason != NULL)
+		values[16] = CStringGetTextDatum(reason);
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -427,7 +432,7 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 											 unit->period.start);
 	WhMatviewPlan plan;
 	const char *condition = NULL;
-	const char *kept_out = wh_unit_kept_out(unit);
+	const char *kept_out = wh_unit_held_up(unit);
 	Datum		values[8] = {0};
 	bool		nulls[8] = {0};
 

@@ -24,6 +24,7 @@
 #include "live.h"
 #include "livetable.h"
 #include "matview.h"
+#include "pause.h"
 #include "published.h"
 #include "refresh.h"
 #include "retired.h"
@@ -236,6 +237,7 @@ wh_drop_template(PG_FUNCTION_ARGS)
 	if (!dry_run)
 	{
 		wh_schedule_remove(name, NULL);
+		(void) wh_pauses_end(name, NULL);
 		wh_slices_forget(name, NULL);
 		wh_watermarks_forget(name, NULL);
 		wh_template_delete(name);

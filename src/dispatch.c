@@ -16,11 +16,13 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "crew.h"
 #include "dispatch.h"
 #include "guc.h"
 #include "pool.h"
+#include "retry.h"
 #include "rollup.h"
 #include "settings.h"
 #include "spi.h"
@@ -51,6 +53,7 @@ static List *waiting_units(const Dispatch *dispatch, const WhOutcome *outcomes);
 static void deliver(Dispatch *dispatch, const WhRun *run);
 static void deliver_outcome(Dispatch *dispatch, const WhOutcome *outcome);
 static void run_inside(const WhUnit *unit, WhRun *run);
+static void run_until_over(WhUnit *unit, const WhRunOptions *options, WhRun *run);
 static void run_committed(const WhUnit *unit, WhRun *run);
 static void begin(WhRole *caller);
 static void end(const WhRole *caller);
@@ -273,7 +276,8 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 		CHECK_FOR_INTERRUPTS();
 		if (outcomes != NULL)
 			outcome = outcomes[dispatch->next];
-		if (outcome.state == WH_UNIT_DONE || outcome.state == WH_UNIT_LOST)
+		if (outcome.state == WH_UNIT_DONE || outcome.state == WH_UNIT_LOST ||
+			(dispatch->stopped && outcome.run_id != 0))
 			deliver_outcome(dispatch, &outcome);
 		else if (dispatch->stopped)
 			dispatch->next++;
@@ -285,7 +289,7 @@ run_here(Dispatch *dispatch, const WhOutcome *outcomes)
 			if (options->consistent)
 				wh_pool_share_snapshot(pool, unit->tenant, unit->period.start);
 			if (options->commits)
-				run_committed(unit, &run);
+				run_until_over(unit, options, &run);
 			else
 				run_inside(unit, &run);
 			MemoryContextSwitchTo(context);
@@ -373,6 +377,33 @@ run_inside(const WhUnit *unit, WhRun *run)
 }
 
 /*
+ * Run one unit in transactions of its own, again where its failure may pass.
+ * Units that share a snapshot are repeated together, or not at all.
+ */
+static void
+run_until_over(WhUnit *unit, const WhRunOptions *options, WhRun *run)
+{
+	MemoryContext context = CurrentMemoryContext;
+	WhRetry		retry = {0};
+	TimestampTz again;
+
+	for (;;)
+	{
+		unit->attempts = retry.attempts;
+		run_committed(unit, run);
+		MemoryContextSwitchTo(context);
+		if (options->consistent || !wh_retry_plan(&retry, run, &again))
+			return;
+
+		while (GetCurrentTimestamp() < again)
+		{
+			wh_retry_sleep(again);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+}
+
+/*
  * Run one unit in transactions of its own.
  */
 static void
@@ -384,6 +415,8 @@ run_committed(const WhUnit *unit, WhRun *run)
 	wh_unit_start(unit, run);
 	end(&caller);
 	SPI_commit();
+	if (run->reason != NULL)
+		return;
 
 	wh_unit_work_committed(unit, run, &transactions);
 	wh_unit_settle(unit, &transactions);

@@ -39,6 +39,8 @@ static const Check checks[] = {
 	{"keys", wh_check_keys, "every key that a password needs is in the ring, and no other"},
 	{"tls", wh_check_tls, "every tenant's server has to prove who it is"},
 	{"tenants", wh_check_tenants, "every enabled tenant lets us in, read only, with a clock like ours"},
+	{"breakers", wh_check_breakers, "no tenant is left alone because its server failed"},
+	{"pauses", wh_check_pauses, "nothing has been paused for longer than a week"},
 	{"bridges", wh_check_bridges, "there is no bridge"},
 	{"templates", wh_check_templates, "every template can be read, and its keys are kept unique"},
 	{"materialization", wh_check_materialization, "no snapshot has become so large that it should be incremental"},

@@ -73,6 +73,8 @@ extern void wh_check_tls(WhDoctor *doctor);
 extern void wh_check_keys(WhDoctor *doctor);
 extern void wh_check_tenants(WhDoctor *doctor);
 extern void wh_check_bridges(WhDoctor *doctor);
+extern void wh_check_breakers(WhDoctor *doctor);
+extern void wh_check_pauses(WhDoctor *doctor);
 
 /* doctor_data.c */
 extern void wh_check_templates(WhDoctor *doctor);

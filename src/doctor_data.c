@@ -62,9 +62,11 @@ wh_check_templates(WhDoctor *doctor)
 		const char *name = quote_literal_cstr(tmpl->name);
 		ListCell   *lt;
 
-		if (tmpl->key_columns != NIL && !has_unique_key(tmpl))
+		/* An incremental table has its key as the primary key, a view none. */
+		if (tmpl->key_columns != NIL && !wh_template_is_incremental(tmpl) &&
+			strcmp(tmpl->materialization, "live") != 0 && !has_unique_key(tmpl))
 			wh_finding(doctor, WH_FINDING_WARN,
-					   psprintf("template \"%s\" has key (%s) and no unique index on it: a query that returns a key twice is not noticed; days get the index as they are replaced",
+					   psprintf("template \"%s\" has key (%s) and no unique index on it: a query that returns a key twice is not noticed; relations get the index as they are replaced",
 								tmpl->name, column_list(tmpl->key_columns)),
 					   psprintf("SELECT _wh.alter_template(%s, indexes => %s);", name,
 								quote_literal_cstr(psprintf("%s%sCREATE UNIQUE INDEX {view_name}_key ON {schema}.{view_name} (%s)",

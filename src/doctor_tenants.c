@@ -15,6 +15,7 @@
 
 #include "bridges.h"
 #include "doctor.h"
+#include "pause.h"
 #include "probe.h"
 #include "seal.h"
 #include "secret.h"
@@ -22,6 +23,9 @@
 
 /* Days after which a key should be changed. */
 #define KEY_DAYS 366
+
+/* Days after which a pause may be forgotten. */
+#define PAUSE_DAYS 7
 
 static void check_live_templates(WhDoctor *doctor);
 static bool is_sealed(const WhTenant *tenant);
@@ -159,6 +163,53 @@ wh_check_tenants(WhDoctor *doctor)
 								fault->fix ? fault->fix : ""),
 					   NULL);
 		}
+	}
+	wh_role_leave(&caller);
+}
+
+/*
+ * Find tenants that are left alone.  Resetting the breaker mends it where the
+ * server is; where it is not, wh_check_tenants() says what is the matter.
+ */
+void
+wh_check_breakers(WhDoctor *doctor)
+{
+	WhRole		caller;
+
+	wh_become_owner(&caller);
+	wh_findings(doctor, WH_FINDING_WARN,
+				"SELECT format('tenant \"%s\" failed %s times in a row and is left alone until %s: %s',"
+				" tenant_name, failures, probe_at, error_message),"
+				" format('SELECT _wh.reset_breaker(%L);', tenant_name)"
+				" FROM _wh.v_breakers WHERE state = 'open' ORDER BY tenant_name",
+				NULL, 0);
+	wh_role_leave(&caller);
+}
+
+/*
+ * Find pauses that somebody may have forgotten.
+ */
+void
+wh_check_pauses(WhDoctor *doctor)
+{
+	ListCell   *lc;
+	WhRole		caller;
+
+	wh_become_owner(&caller);
+	foreach(lc, wh_pauses())
+	{
+		const WhPause *pause = (const WhPause *) lfirst(lc);
+		int64		days = (GetCurrentTimestamp() - pause->paused_at) / USECS_PER_DAY;
+
+		if (days < PAUSE_DAYS)
+			continue;
+		wh_finding(doctor, WH_FINDING_WARN,
+				   psprintf("%s was paused by \"%s\" " INT64_FORMAT " days ago",
+							wh_pause_text(pause->template_name, pause->tenant_name),
+							pause->paused_by, days),
+				   psprintf("SELECT _wh.resume(%s, %s);",
+							pause->template_name ? quote_literal_cstr(pause->template_name) : "NULL",
+							pause->tenant_name ? quote_literal_cstr(pause->tenant_name) : "NULL"));
 	}
 	wh_role_leave(&caller);
 }

@@ -15,6 +15,8 @@
 
 #define MAX_WORKERS 1000
 #define MAX_SLICES 1000000
+#define MAX_FAILURES 1000
+#define LONGEST_COOLDOWN (60 * 60 * 1000)
 #define MINUTES_PER_DAY (24 * 60)
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
@@ -30,6 +32,9 @@ char	   *wh_s3_region = NULL;
 char	   *wh_s3_prefix = NULL;
 int			wh_log_retention = 90 * MINUTES_PER_DAY;
 int			wh_failure_retention = 365 * MINUTES_PER_DAY;
+int			wh_breaker_failures = 3;
+int			wh_breaker_cooldown = 60000;
+int			wh_retry_time = 60000;
 int			wh_max_workers = 4;
 int			wh_connect_timeout = 10000;
 int			wh_no_progress_timeout = 60000;
@@ -87,6 +92,22 @@ wh_guc_define(void)
 					 "Sets how long the log keeps runs that failed or were lost.",
 					 &wh_failure_retention);
 
+	DefineCustomIntVariable("pg_warehouse.breaker_failures",
+							"Sets after how many failures in a row a tenant's server is left alone for a while.",
+							"Zero asks it every time.",
+							&wh_breaker_failures, 3, 0, MAX_FAILURES,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("pg_warehouse.breaker_cooldown",
+							"Sets for how long it is left alone the first time.",
+							"Doubled each time that it fails again, up to an hour.",
+							&wh_breaker_cooldown, 60000, 1, LONGEST_COOLDOWN,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	define_duration("pg_warehouse.retry_time",
+					"Sets for how long a unit whose failure may pass is tried again.",
+					"From its first failure on; zero means one attempt.",
+					&wh_retry_time, 60000, 0);
 	DefineCustomIntVariable("pg_warehouse.max_workers",
 							"Sets how many background workers one call may use.",
 							"Zero makes the session do all the work itself.",

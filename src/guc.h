@@ -14,6 +14,9 @@ extern char *wh_s3_region;
 extern char *wh_s3_prefix;		/* without slashes at its ends */
 extern int	wh_log_retention;	/* minutes; -1: for ever */
 extern int	wh_failure_retention;	/* likewise, of failures */
+extern int	wh_breaker_failures;	/* 0: a breaker never opens */
+extern int	wh_breaker_cooldown;	/* ms */
+extern int	wh_retry_time;		/* ms; 0: no second attempt */
 extern int	wh_max_workers;
 extern int	wh_connect_timeout; /* ms */
 extern int	wh_no_progress_timeout; /* ms */

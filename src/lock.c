@@ -62,6 +62,30 @@ wh_lock_key_try(const char *ledger, const char *key)
 	return try_tag(&tag);
 }
 
+bool
+wh_lock_key_within(const char *ledger, const char *key, int ms)
+{
+	LOCKTAG		tag = key_tag(ledger, key);
+	Patience	patience;
+
+	begin(&patience, NULL, NULL);
+	while (!try_tag(&tag))
+	{
+		if (elapsed_ms(&patience) >= ms || !pause_again(&patience))
+			return false;
+	}
+
+	return true;
+}
+
+void
+wh_lock_key_release(const char *ledger, const char *key)
+{
+	LOCKTAG		tag = key_tag(ledger, key);
+
+	(void) LockRelease(&tag, ExclusiveLock, false);
+}
+
 /*
  * Take the object lock of a key by trying; see lock.h.
  */

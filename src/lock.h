@@ -17,6 +17,12 @@
 extern bool wh_lock_key_try(const char *ledger, const char *key);
 
 /*
+ * The same, tried for so many milliseconds; and letting go of one earlier.
+ */
+extern bool wh_lock_key_within(const char *ledger, const char *key, int ms);
+extern void wh_lock_key_release(const char *ledger, const char *key);
+
+/*
  * The same, and AccessExclusiveLock on a relation, tried again and again until
  * lock_deadline: then 55P03 naming "what" (view "a.b").  Returns the
  * milliseconds it took.

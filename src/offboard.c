@@ -23,6 +23,7 @@
 
 #include "archive.h"
 #include "audit.h"
+#include "breaker.h"
 #include "budget.h"
 #include "compat.h"
 #include "guc.h"
@@ -32,6 +33,7 @@
 #include "livetable.h"
 #include "matview.h"
 #include "names.h"
+#include "pause.h"
 #include "published.h"
 #include "retired.h"
 #include "run.h"
@@ -304,6 +306,10 @@ rename_rows(const WhTenant *tenant, const char *new_name, const char *new_schema
 		" THEN $4 || '.' || template_name ELSE table_name END"
 		" WHERE tenant_name = $1",
 
+		"UPDATE _wh.breakers SET tenant_name = $2 WHERE tenant_name = $1",
+
+		"UPDATE _wh.pauses SET tenant_name = $2 WHERE tenant_name = $1",
+
 		"UPDATE _wh.mv_templates SET tenants = array_replace(tenants, $1, $2)"
 		" WHERE $1 = ANY (tenants)"
 	};
@@ -496,6 +502,8 @@ drop_leftovers(const WhTenant *tenant, Leftovers *leftovers)
 										 wh_livetables_tidy(wh_live_schema(tenant->schema)));
 
 	wh_schedule_remove(NULL, tenant->name);
+	(void) wh_pauses_end(NULL, tenant->name);
+	(void) wh_breaker_close(tenant->name);
 	(void) wh_slices_forget(NULL, tenant->name);
 	(void) wh_watermarks_forget(NULL, tenant->name);
 	wh_published_forget(NULL, tenant->name);

@@ -19,7 +19,9 @@
 #include "utils/jsonb.h"
 
 #include "audit.h"
+#include "breaker.h"
 #include "drift.h"
+#include "endpoint.h"
 #include "matview.h"
 #include "secret.h"
 #include "settings.h"
@@ -243,6 +245,8 @@ reset_setting(const char *name, WhTenant *tenant)
 static void
 note_consequences(const WhTenant *old, const WhTenant *tenant)
 {
+	if (strcmp(wh_endpoint_text(old), wh_endpoint_text(tenant)) != 0)
+		(void) wh_breaker_close(tenant->name);
 	if (!wh_secret_fits(old, tenant) && wh_secret_exists(old))
 	{
 		wh_secret_drop(old);

@@ -15,6 +15,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "json.h"
 #include "options.h"
 
 #define DEFAULT_MAX_FIELD_BYTES (INT64CONST(64) * 1024 * 1024)
@@ -91,10 +92,8 @@ static const Option *find_option(const char *name);
 static char *known_names(void);
 static bool has_shape(JsonbValue *value, Shape shape);
 static bool has_elements(JsonbValue *value, Shape shape);
-static bool is_count(JsonbValue *value);
 static bool is_fraction(JsonbValue *value);
 static bool is_string(JsonbValue *value, const char *wanted);
-static bool is_interval(JsonbValue *value);
 static bool parse_date(JsonbValue *value, DateADT *date);
 static char *storage_parameters(JsonbValue *value);
 static bool append_parameter(StringInfo sql, JsonbValue *key, JsonbValue *value);
@@ -228,13 +227,14 @@ static bool
 has_shape(JsonbValue *value, Shape shape)
 {
 	DateADT		date;
+	int64		number;
 
 	switch (shape)
 	{
 		case SHAPE_BOOLEAN:
 			return value->type == jbvBool;
 		case SHAPE_COUNT:
-			return is_count(value);
+			return wh_json_count(value, &number);
 		case SHAPE_COUNTS:
 			return has_elements(value, SHAPE_COUNT);
 		case SHAPE_FRACTION:
@@ -242,7 +242,7 @@ has_shape(JsonbValue *value, Shape shape)
 		case SHAPE_DATE:
 			return parse_date(value, &date);
 		case SHAPE_INTERVAL:
-			return is_interval(value);
+			return wh_json_duration(value, &number);
 		case SHAPE_STRING:
 			return value->type == jbvString && value->val.string.len > 0;
 		case SHAPE_STRINGS:
@@ -282,22 +282,6 @@ has_elements(JsonbValue *value, Shape shape)
 	return true;
 }
 
-/*
- * Is the value a whole number that fits an int64, and at least 1?
- */
-static bool
-is_count(JsonbValue *value)
-{
-	char	   *text;
-
-	if (value->type != jbvNumeric)
-		return false;
-	text = numeric_normalize(value->val.numeric);
-
-	return strspn(text, "0123456789") == strlen(text) &&
-		strlen(text) <= 18 && strcmp(text, "0") != 0;
-}
-
 static bool
 is_fraction(JsonbValue *value)
 {
@@ -317,36 +301,6 @@ is_string(JsonbValue *value, const char *wanted)
 	return value->type == jbvString &&
 		value->val.string.len == (int) strlen(wanted) &&
 		memcmp(value->val.string.val, wanted, strlen(wanted)) == 0;
-}
-
-/*
- * Is it an interval as PostgreSQL reads it, longer than nothing?  Asked of
- * the parser, since interval_in() throws.
- */
-static bool
-is_interval(JsonbValue *value)
-{
-	char	   *text;
-	char		work[MAXDATELEN + MAXDATEFIELDS];
-	char	   *fields[MAXDATEFIELDS];
-	int			types[MAXDATEFIELDS];
-	int			nfields;
-	int			kind;
-	struct pg_itm_in itm;
-
-	if (value->type != jbvString)
-		return false;
-	text = pnstrdup(value->val.string.val, value->val.string.len);
-	if (ParseDateTime(text, work, sizeof(work), fields, types,
-					  MAXDATEFIELDS, &nfields) != 0 ||
-		DecodeInterval(fields, types, nfields, INTERVAL_FULL_RANGE,
-					   &kind, &itm) != 0 ||
-		kind != DTK_DELTA)
-		return false;
-
-	return itm.tm_usec >= 0 && itm.tm_mday >= 0 && itm.tm_mon >= 0 &&
-		itm.tm_year >= 0 &&
-		itm.tm_usec + itm.tm_mday + itm.tm_mon + itm.tm_year > 0;
 }
 
 /*
@@ -487,12 +441,12 @@ static int64
 get_count(Jsonb *json, const char *name, int64 if_missing)
 {
 	JsonbValue *value = get(json, name);
+	int64		number = if_missing;
 
-	if (value == NULL)
-		return if_missing;
+	if (value != NULL)
+		(void) wh_json_count(value, &number);
 
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8,
-											 NumericGetDatum(value->val.numeric)));
+	return number;
 }
 
 static double
@@ -540,23 +494,14 @@ get_recheck_days(Jsonb *json)
 	return days;
 }
 
-/*
- * Return an interval as a length of time, its months of thirty days.
- */
 static int64
 get_microseconds(Jsonb *json, const char *name, int64 if_missing)
 {
 	JsonbValue *value = get(json, name);
-	Interval   *interval;
+	int64		duration = if_missing;
 
-	if (value == NULL)
-		return if_missing;
-	interval = DatumGetIntervalP(DirectFunctionCall3(interval_in,
-													 CStringGetDatum(pnstrdup(value->val.string.val,
-																			  value->val.string.len)),
-													 ObjectIdGetDatum(InvalidOid),
-													 Int32GetDatum(-1)));
+	if (value != NULL)
+		(void) wh_json_duration(value, &duration);
 
-	return interval->time +
-		(interval->day + (int64) interval->month * DAYS_PER_MONTH) * USECS_PER_DAY;
+	return duration;
 }

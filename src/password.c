@@ -35,6 +35,7 @@
 #include "utils/rel.h"
 
 #include "audit.h"
+#include "breaker.h"
 #include "bridge.h"
 #include "conn.h"
 #include "names.h"
@@ -475,6 +476,7 @@ set_password(const char *tenant_name, char *password)
 	}
 	wh_secret_store(wh_tenant(tenant_name), password);
 	wh_wipe_secret(password);
+	(void) wh_breaker_close(tenant_name);
 	wh_role_leave(&caller);
 
 	wh_audit("set_tenant_password", tenant_name, NULL);
@@ -532,6 +534,7 @@ rotate_password(const char *target, char *password)
 	{
 		wh_secret_store(tenant, password);
 		wh_disconnect(wh_connect(tenant, psprintf("Tenant \"%s\".", tenant->name)));
+		(void) wh_breaker_close(target);
 	}
 	if (bridge != NULL)
 		wh_bridge_set_password(wh_bridge_to_change(target), password);

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "endpoint.h"
+#include "loadgate.h"
 #include "pool.h"
 #include "session.h"
 #include "settings.h"
@@ -138,6 +139,7 @@ wh_pool_take(const WhTenant *tenant, const char *subject)
 	}
 	if (lease == NULL)
 		lease = connect_anew(tenant, endpoint, subject);
+	wh_load_gate(lease->conn, tenant);
 
 	if (current != NULL && current->shared_tenant != NULL &&
 		strcmp(current->shared_tenant, tenant->key) == 0)

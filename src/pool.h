@@ -36,8 +36,8 @@ extern void wh_pool_close(WhPool *pool);
 extern void wh_pool_share_snapshot(WhPool *pool, const WhTenant *tenant, DateADT day);
 
 /*
- * Take a clean connection to the tenant, or make one; no transaction is begun
- * yet.  It belongs to CurrentMemoryContext, and closes with it, until
+ * Take a clean connection to the tenant, or make one, and ask its load gate; no
+ * transaction is begun yet.  It belongs to CurrentMemoryContext, and closes with it, until
  * wh_pool_give() gets it back with its transaction at the end: never after an
  * error.
  */

@@ -10,6 +10,11 @@
  * same tenant first, whose connection it may still have.  No tenant is at work
  * in more workers than it has max_connections.
  *
+ * A unit that is to be tried again goes back to the head of its share, which
+ * nobody takes before its time; nor, where it is the tenant that keeps us
+ * waiting, another share of that tenant.  Meanwhile the worker takes what else
+ * there is.
+ *
  * Everything has a fixed place and nobody waits for anybody here: what a unit
  * has to say is in its row of the log, of which the queue has the number.
  */
@@ -19,6 +24,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/spin.h"
+#include "utils/timestamp.h"
 
 #include "queue.h"
 #include "settings.h"
@@ -28,7 +34,7 @@
  * package, must not read this.  Raise LAYOUT with every change of a struct.
  */
 #define MAGIC 0x57485155
-#define LAYOUT 2
+#define LAYOUT 3
 
 /* Enough for any error of connecting; nobody reads it before the end. */
 #define WORDS_BYTES 8192
@@ -41,6 +47,7 @@ typedef struct Tenant
 	char		name[NAMEDATALEN];
 	int			max_connections;
 	int			busy;			/* workers that have a share of it */
+	TimestampTz not_before;
 } Tenant;
 
 typedef struct Template
@@ -55,6 +62,7 @@ typedef struct Share
 	int			template;		/* NOBODY: all of the tenant's */
 	int			first;			/* its next unit that waits, or NOBODY */
 	bool		busy;
+	TimestampTz not_before;
 } Share;
 
 typedef struct Unit
@@ -67,9 +75,11 @@ typedef struct Unit
 	bool		rollup;
 	bool		allow_gaps;
 	bool		begun;
+	bool		named;
 	WhPurpose	purpose;
 	int64		replays;
 	WhLoadRules rules;
+	WhRetry		retry;
 	WhOutcome	outcome;
 } Unit;
 
@@ -80,6 +90,7 @@ typedef struct Worker
 	int			share;			/* NOBODY: none */
 	int			unit;			/* NOBODY: none */
 	int			last_tenant;	/* NOBODY: none yet */
+	bool		waits;			/* until a share may be taken */
 } Worker;
 
 struct WhQueue
@@ -129,7 +140,10 @@ static int	template_index(Draft *draft, const WhTemplate *tmpl);
 static int	share_index(Draft *draft, int tenant, int template);
 static Size settings_size(const List *settings);
 static Size reserve(Size *total, Size size);
-static bool take_share(WhQueue *queue, Worker *worker, int tenant);
+static bool take_share(WhQueue *queue, Worker *worker, int tenant,
+					   TimestampTz now);
+static TimestampTz share_time(WhQueue *queue, const Share *share);
+static TimestampTz time_to_wait(WhQueue *queue);
 static void leave_share(WhQueue *queue, Worker *worker);
 static void lose_day(WhQueue *queue, const Unit *lost);
 static void tell_leader(WhQueue *queue);
@@ -192,7 +206,7 @@ wh_queue_create(const List *units, int nworkers, int flags,
 	memcpy(UNITS(queue), draft.units, sizeof(Unit) * shape.nunits);
 	for (int i = 0; i < nworkers; i++)
 	{
-		Worker		worker = {false, NOBODY, NOBODY, NOBODY};
+		Worker		worker = {false, NOBODY, NOBODY, NOBODY, false};
 
 		WORKERS(queue)[i] = worker;
 		(void) shm_mq_create(wh_queue_words(queue, i), WORDS_BYTES);
@@ -309,20 +323,28 @@ wh_queue_entered(WhQueue *queue, int worker)
  * those who keep them busy will come for the rest.
  */
 bool
-wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
+wh_queue_claim(WhQueue *queue, int me, WhClaim *claim, TimestampTz *again)
 {
 	Worker	   *worker = &WORKERS(queue)[me];
+	TimestampTz now = GetCurrentTimestamp();
 	bool		found = false;
 
+	*again = DT_NOEND;
 	SpinLockAcquire(&queue->mutex);
+	worker->waits = false;
 	if (worker->share != NOBODY &&
 		(queue->stopped || SHARES(queue)[worker->share].first == NOBODY))
 		leave_share(queue, worker);
 	if (!queue->stopped)
 		found = worker->share != NOBODY ||
 			(worker->last_tenant != NOBODY &&
-			 take_share(queue, worker, worker->last_tenant)) ||
-			take_share(queue, worker, NOBODY);
+			 take_share(queue, worker, worker->last_tenant, now)) ||
+			take_share(queue, worker, NOBODY, now);
+	if (!found && !queue->stopped)
+	{
+		*again = time_to_wait(queue);
+		worker->waits = *again != DT_NOEND;
+	}
 	if (found)
 	{
 		Share	   *share = &SHARES(queue)[worker->share];
@@ -340,10 +362,12 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim)
 		claim->rollup = unit->rollup;
 		claim->allow_gaps = unit->allow_gaps;
 		claim->begun = unit->begun;
+		claim->named = unit->named;
 		claim->consistent = (queue->flags & WH_QUEUE_CONSISTENT) != 0;
 		claim->purpose = unit->purpose;
 		claim->replays = unit->replays;
 		claim->rules = unit->rules;
+		claim->retry = unit->retry;
 	}
 	SpinLockRelease(&queue->mutex);
 
@@ -372,6 +396,31 @@ wh_queue_done(WhQueue *queue, int worker, bool failed)
 }
 
 /*
+ * Put a unit back; see queue.h.  Nobody else has changed its share since.
+ */
+void
+wh_queue_put_back(WhQueue *queue, int me, const WhRetry *retry,
+				  TimestampTz at, bool whole_tenant)
+{
+	Worker	   *worker = &WORKERS(queue)[me];
+	Share	   *share;
+	Tenant	   *tenant;
+
+	SpinLockAcquire(&queue->mutex);
+	share = &SHARES(queue)[worker->share];
+	tenant = &TENANTS(queue)[share->tenant];
+	UNITS(queue)[worker->unit].retry = *retry;
+	UNITS(queue)[worker->unit].outcome.state = WH_UNIT_WAITING;
+	share->first = worker->unit;
+	share->not_before = at;
+	if (whole_tenant)
+		tenant->not_before = Max(tenant->not_before, at);
+	worker->unit = NOBODY;
+	leave_share(queue, worker);
+	SpinLockRelease(&queue->mutex);
+}
+
+/*
  * Give back what a dead worker had.  Its unit is lost, and with it those that
  * were to be read under the same snapshot; the others of its share wait for
  * somebody else.
@@ -383,6 +432,11 @@ wh_queue_bury(WhQueue *queue, int dead)
 	bool		left_work = false;
 
 	SpinLockAcquire(&queue->mutex);
+	if (worker->waits)
+	{
+		worker->waits = false;
+		left_work = !queue->stopped;
+	}
 	if (worker->unit != NOBODY)
 	{
 		Unit	   *unit = &UNITS(queue)[worker->unit];
@@ -466,6 +520,7 @@ gather(Draft *draft, const List *units)
 		unit->rollup = given->rollup;
 		unit->allow_gaps = given->allow_gaps;
 		unit->begun = given->begun;
+		unit->named = given->named;
 		unit->purpose = given->purpose;
 		unit->replays = given->replays;
 		unit->rules = given->rules;
@@ -561,11 +616,11 @@ reserve(Size *total, Size size)
 }
 
 /*
- * Take the first share that has units waiting and a tenant with room; of one
- * tenant, or of any.  The mutex is held.
+ * Take the first share that has units waiting, a tenant with room and its time
+ * come; of one tenant, or of any.  The mutex is held.
  */
 static bool
-take_share(WhQueue *queue, Worker *worker, int tenant)
+take_share(WhQueue *queue, Worker *worker, int tenant, TimestampTz now)
 {
 	for (int s = 0; s < queue->nshares; s++)
 	{
@@ -574,7 +629,8 @@ take_share(WhQueue *queue, Worker *worker, int tenant)
 
 		if (share->first == NOBODY || share->busy ||
 			of->busy >= of->max_connections ||
-			(tenant != NOBODY && share->tenant != tenant))
+			(tenant != NOBODY && share->tenant != tenant) ||
+			share_time(queue, share) > now)
 			continue;
 
 		share->busy = true;
@@ -586,6 +642,39 @@ take_share(WhQueue *queue, Worker *worker, int tenant)
 	}
 
 	return false;
+}
+
+static TimestampTz
+share_time(WhQueue *queue, const Share *share)
+{
+	return Max(share->not_before, TENANTS(queue)[share->tenant].not_before);
+}
+
+/*
+ * Say when the first share may be taken that nothing but its time keeps; never,
+ * when there are enough who wait for such ones.  The mutex is held.
+ */
+static TimestampTz
+time_to_wait(WhQueue *queue)
+{
+	TimestampTz first = DT_NOEND;
+	int			shares = 0;
+	int			waiting = 0;
+
+	for (int s = 0; s < queue->nshares; s++)
+	{
+		const Share *share = &SHARES(queue)[s];
+		const Tenant *of = &TENANTS(queue)[share->tenant];
+
+		if (share->first == NOBODY || share->busy || of->busy >= of->max_connections)
+			continue;
+		shares++;
+		first = Min(first, share_time(queue, share));
+	}
+	for (int w = 0; w < queue->nworkers; w++)
+		waiting += WORKERS(queue)[w].waits;
+
+	return waiting < shares ? first : DT_NOEND;
 }
 
 /*

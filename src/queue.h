@@ -8,6 +8,7 @@
 
 #include "nodes/pg_list.h"
 #include "refresh.h"
+#include "retry.h"
 #include "storage/dsm.h"
 #include "storage/shm_mq.h"
 
@@ -15,7 +16,7 @@ typedef struct WhQueue WhQueue;
 
 typedef enum WhUnitState
 {
-	WH_UNIT_WAITING,
+	WH_UNIT_WAITING,			/* with a run_id: for another attempt */
 	WH_UNIT_CLAIMED,
 	WH_UNIT_DONE,				/* its row of the log says how it ended */
 	WH_UNIT_LOST				/* its worker died */
@@ -43,10 +44,12 @@ typedef struct WhClaim
 	bool		rollup;
 	bool		allow_gaps;
 	bool		begun;
+	bool		named;
 	bool		consistent;
 	WhPurpose	purpose;
 	int64		replays;
 	WhLoadRules rules;
+	WhRetry		retry;
 } WhClaim;
 
 /*
@@ -76,12 +79,17 @@ extern void wh_queue_enter(WhQueue *queue, int worker);
 extern bool wh_queue_entered(WhQueue *queue, int worker);
 
 /*
- * Worker: take the next unit; false when there is none for it now, and it
- * should end.  Then tell its row of the log, and at last that it is over.
+ * Worker: take the next unit; false when there is none for it now.  It should
+ * come again at "again", or end, where that is DT_NOEND.  Then tell its row of
+ * the log, and at last that it is over; or put it back, to be taken no earlier
+ * than "at"; with "whole_tenant" no other unit of its tenant, either.
  */
-extern bool wh_queue_claim(WhQueue *queue, int worker, WhClaim *claim);
+extern bool wh_queue_claim(WhQueue *queue, int worker, WhClaim *claim,
+						   TimestampTz *again);
 extern void wh_queue_logged(WhQueue *queue, int worker, int64 run_id);
 extern void wh_queue_done(WhQueue *queue, int worker, bool failed);
+extern void wh_queue_put_back(WhQueue *queue, int worker, const WhRetry *retry,
+							  TimestampTz at, bool whole_tenant);
 
 /*
  * Leader: give back what a worker that has ended still had; true when that has

@@ -292,8 +292,10 @@ mend(Reconciliation *call)
 	{
 		const Day  *day = (const Day *) lfirst(lc);
 
-		if (!day->found->equal)
-			units = lappend(units, day->unit);
+		if (day->found->equal)
+			continue;
+		day->unit->named = true;
+		units = lappend(units, day->unit);
 	}
 	if (units != NIL)
 		(void) wh_publish(wh_run_units(units, &options, take_run, call));

@@ -240,7 +240,12 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 						tmpl, tenant, today);
 
 	foreach(lc, units)
-		((WhUnit *) lfirst(lc))->rules = request->rules;
+	{
+		WhUnit	   *unit = (WhUnit *) lfirst(lc);
+
+		unit->rules = request->rules;
+		unit->named = request->named && !request->scheduled;
+	}
 
 	return units;
 }

@@ -13,6 +13,7 @@ typedef struct WhRequest
 	List	   *templates;		/* of WhTemplate * */
 	List	   *tenants;		/* of WhTenant * */
 	bool		named;			/* one template and one tenant, by name */
+	bool		scheduled;		/* by a job, names or not */
 	bool		has_from;
 	bool		has_to;
 	DateADT		from;

@@ -116,6 +116,22 @@ static const Table tables[] = {
 		}
 	},
 	{
+		"Left alone",
+		"SELECT what, why, to_char(since, 'YYYY-MM-DD HH24:MI'), note FROM ("
+		" SELECT 'tenant ' || tenant_name AS what, 'breaker ' || replace(state, '_', ' ') AS why,"
+		" opened_at AS since, left(concat('tried again at ', to_char(probe_at, 'YYYY-MM-DD HH24:MI:SS'),"
+		" '; ', failures, ' failures, the last: ', error_message), 300) AS note"
+		" FROM _wh.v_breakers WHERE state <> 'closed'"
+		" UNION ALL SELECT coalesce(nullif(concat_ws(', ', 'template ' || template_name,"
+		" 'tenant ' || tenant_name), ''), 'everything'), 'paused', paused_at, 'by ' || paused_by"
+		" FROM _wh.v_paused) AS held ORDER BY since, what",
+		"Nobody.", 100, 4,
+		{
+			{"who", WH_CELL_TEXT}, {"why", WH_CELL_TEXT}, {"since (UTC)", WH_CELL_TEXT},
+			{"note", WH_CELL_NOTE}
+		}
+	},
+	{
 		"Durations, last 7 days",
 		"SELECT template_name, to_char(runs, 'FM999,999,999'), round(median_ms)::text, round(p95_ms::numeric)::text,"
 		" round(max_ms::numeric)::text, to_char(rows_extracted, 'FM999,999,999,999'), pg_size_pretty(bytes)"

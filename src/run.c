@@ -57,7 +57,7 @@ static char *service_instance(void);
 void
 wh_run_start(WhRun *run, const char *kind)
 {
-	WhArg		args[9];
+	WhArg		args[10];
 
 	run->started_at = GetCurrentTimestamp();
 
@@ -70,12 +70,13 @@ wh_run_start(WhRun *run, const char *kind)
 	args[6] = wh_text(service_instance());
 	args[7] = wh_int4(MyProcPid);
 	args[8] = wh_text(run->period ? wh_period_kind_name(run->period->kind) : NULL);
+	args[9] = wh_int4(run->attempts + 1);
 
 	run->run_id = wh_ledger("INSERT INTO _wh.extract_runs (kind, template_name,"
 							" tenant_name, table_name, period_start,"
 							" run_started_at, service_instance, backend_pid,"
-							" period_kind)"
-							" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+							" period_kind, attempt)"
+							" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 							" RETURNING run_id",
 							args, lengthof(args));
 }
@@ -329,6 +330,7 @@ wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
 	ErrorData  *volatile error = NULL;
 
 	run->context = caller;
+	run->postponed = run->may_pass = run->server_failed = false;
 	wh_remote_failed_reset();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(unit);
@@ -364,6 +366,11 @@ wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
 
 	run->error = error;
 	run->status = "failed";
+	run->postponed = wh_postponed();
+	run->may_pass = !run->postponed &&
+		wh_error_may_pass(error->sqlerrcode, run->fault == WH_FAULT_TENANT);
+	run->server_failed = run->fault == WH_FAULT_TENANT &&
+		wh_error_is_servers(error->sqlerrcode);
 }
 
 /*
@@ -396,6 +403,31 @@ wh_run_rechecked(const char *template_name, const char *tenant, DateADT day,
 	SPI_finish();
 
 	return found;
+}
+
+/*
+ * Add up what a tenant was asked for; see run.h.  A run that does not say how
+ * long it read took all of its time for that.
+ */
+void
+wh_run_spent(const char *tenant, TimestampTz since, int64 *bytes, double *ms)
+{
+	WhArg		args[] = {wh_text(tenant), wh_timestamptz(since)};
+
+	SPI_connect();
+	(void) wh_spi(SPI_OK_SELECT,
+				  "SELECT pg_catalog.sum(bytes)::bigint,"
+				  " pg_catalog.sum(COALESCE(fetch_ms, extract(epoch FROM"
+				  "   run_finished_at OPERATOR(pg_catalog.-) run_started_at)::double precision"
+				  "   OPERATOR(pg_catalog.*) 1000::double precision))"
+				  " FROM _wh.extract_runs"
+				  " WHERE tenant_name OPERATOR(pg_catalog.=) $1"
+				  " AND run_started_at OPERATOR(pg_catalog.>=) $2"
+				  " AND status IN ('loaded', 'failed')"
+				  " AND kind IN ('refresh', 'reconcile')", args, lengthof(args));
+	*bytes = wh_col_int8(0, 1, 0);
+	*ms = wh_col_float8(0, 2, 0);
+	SPI_finish();
 }
 
 int64

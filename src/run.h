@@ -32,6 +32,7 @@ typedef struct WhRun
 	const WhPeriod *period;		/* NULL: none */
 	const char *table_name;		/* schema.template; NULL: not known yet */
 	TimestampTz started_at;
+	int			attempts;		/* made before this one at the same unit */
 
 	/* What the work reports. */
 	const char *status;			/* loaded, failed, skipped */
@@ -52,6 +53,13 @@ typedef struct WhRun
 	WhArchived	archived;		/* strings in "context" */
 	int64		replays;		/* the run whose extract was read; or 0 */
 	WhFault		fault;			/* whose failure, or the user's word */
+	bool		postponed;		/* refused for now; the error says why */
+	bool		may_pass;		/* worth another attempt in a while */
+	bool		server_failed;	/* the tenant's server as a whole */
+
+	/* What was taken to ask the tenant; see admission.h. */
+	int			place;			/* among its connections; -1: none */
+	bool		watched;		/* its server has failed lately */
 	ErrorData  *error;			/* NULL unless failed; in the caller's context */
 	MemoryContext context;		/* outlives contained work, which may leave
 								 * something in it */
@@ -99,6 +107,13 @@ extern bool wh_run_rechecked(const char *template_name, const char *tenant,
 /* What an attempt was at: a day of a template and tenant; false: anything else. */
 extern bool wh_run_unit(int64 run_id, char **template_name, char **tenant,
 						DateADT *day);
+
+/*
+ * Add up what was read from a tenant by runs that began since then: bytes of
+ * those that loaded, and milliseconds of these and those that failed.
+ */
+extern void wh_run_spent(const char *tenant, TimestampTz since, int64 *bytes,
+						 double *ms);
 
 /* Count, or delete, what the log has of a tenant; as the installer. */
 extern int64 wh_runs_count(const char *tenant);

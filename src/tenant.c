@@ -19,10 +19,10 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "limits.h"
 #include "names.h"
 #include "period.h"
 #include "row.h"
@@ -44,7 +44,6 @@ static void check_remote_name(const WhTenant *tenant, const char *setting,
 static void check_one_of(const WhTenant *tenant, const char *setting,
 						 const char *value, const char *const *allowed);
 static void check_options(const WhTenant *tenant);
-static bool is_positive_integer(const JsonbValue *value);
 static bool same_endpoint(const WhTenant *a, const WhTenant *b);
 static bool same_text(const char *a, const char *b);
 static const char *weak_setting(const WhTenant *tenant);
@@ -518,74 +517,17 @@ check_one_of(const WhTenant *tenant, const char *setting, const char *value,
 }
 
 /*
- * Check the options by their shape; budgets and load gates are not built yet.
+ * Check that the options can be read as limits.
  */
 static void
 check_options(const WhTenant *tenant)
 {
-	static const struct
-	{
-		const char *name;
-		bool		is_number;
-	}			known[] = {
-		{"bytes_per_day", true}, {"seconds_per_day", true}, {"windows", false},
-		{"min_free_slots", true}, {"max_lag", false}, {"max_xmin_age", true}
-	};
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	value;
+	WhLimits	limits;
+	const char *problem;
+	const char *advice;
 
-	if (!JB_ROOT_IS_OBJECT(tenant->options))
-		refuse(tenant, "options", "They are not a JSON object.", "Give '{}' for none.");
-
-	iterator = JsonbIteratorInit(&tenant->options->root);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		char	   *key;
-		Size		i = 0;
-
-		if (token != WJB_KEY)
-			continue;
-		key = pnstrdup(value.val.string.val, value.val.string.len);
-		while (i < lengthof(known) && strcmp(key, known[i].name) != 0)
-			i++;
-		if (i == lengthof(known))
-			refuse(tenant, "options", psprintf("There is no option \"%s\".", key),
-				   "Known are bytes_per_day, seconds_per_day, windows, "
-				   "min_free_slots, max_lag and max_xmin_age.");
-
-		(void) JsonbIteratorNext(&iterator, &value, true);
-		if (known[i].is_number && !is_positive_integer(&value))
-			refuse(tenant, "options",
-				   psprintf("Option \"%s\" is not a positive integer.", key),
-				   "Give a whole number above zero.");
-		if (!known[i].is_number && value.type != jbvString)
-			refuse(tenant, "options",
-				   psprintf("Option \"%s\" is not a string.", key),
-				   "Give it in double quotes.");
-
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("option \"%s\" of tenant \"%s\" is not built yet",
-						key, tenant->name),
-				 errhint("Leave it out.")));
-	}
-}
-
-static bool
-is_positive_integer(const JsonbValue *value)
-{
-	const char *digits;
-	size_t		len;
-
-	if (value->type != jbvNumeric)
-		return false;
-	digits = numeric_normalize(value->val.numeric);
-	len = strlen(digits);
-
-	/* Eighteen digits fit into a bigint. */
-	return len <= 18 && strspn(digits, "0123456789") == len &&
-		strcmp(digits, "0") != 0;
+	if (!wh_limits_read(tenant->options, &limits, &problem, &advice))
+		refuse(tenant, "options", problem, advice);
 }
 
 static bool

@@ -64,6 +64,7 @@ static WhPeriod year_period(int year);
 static WhPeriod month_period(DateADT month);
 static void check_isolation(void);
 static List *make_units(List *plans, bool allow_gaps, bool inside);
+static void name_units(List *units);
 static List *due_plans(const WhRequest *request);
 static List *due_periods(const WhTemplate *tmpl, const WhTenant *tenant);
 static List *add_due(List *periods, WhPeriodKind kind, const WhSlice *slice, DateADT latest);
@@ -124,8 +125,13 @@ wh_rollup(PG_FUNCTION_ARGS)
 	wh_request_resolve(&request, text_argument(fcinfo, 0), text_argument(fcinfo, 1));
 	report.plans = due_plans(&request);
 	if (!dry_run)
-		(void) wh_publish(wh_run_units(make_units(report.plans, false, true),
-									   &options, report_run, &report));
+	{
+		List	   *units = make_units(report.plans, false, true);
+
+		if (request.named)
+			name_units(units);
+		(void) wh_publish(wh_run_units(units, &options, report_run, &report));
+	}
 	else
 	{
 		foreach(lc, report.plans)
@@ -239,9 +245,12 @@ combine_one(FunctionCallInfo fcinfo, const WhPeriod *period)
 					  "refused" : "planned", NULL, report.begun);
 	else
 	{
+		List	   *units;
+
 		report.plans = list_make1(rollup);
-		(void) wh_publish(wh_run_units(make_units(report.plans, allow_gaps, true),
-									   &options, report_run, &report));
+		units = make_units(report.plans, allow_gaps, true);
+		name_units(units);
+		(void) wh_publish(wh_run_units(units, &options, report_run, &report));
 	}
 	wh_role_leave(&caller);
 
@@ -330,6 +339,18 @@ make_units(List *plans, bool allow_gaps, bool inside)
 	}
 
 	return units;
+}
+
+/*
+ * Note that somebody asked for these by name.
+ */
+static void
+name_units(List *units)
+{
+	ListCell   *lc;
+
+	foreach(lc, units)
+		((WhUnit *) lfirst(lc))->named = true;
 }
 
 /*

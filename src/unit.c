@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "admission.h"
 #include "archive.h"
 #include "catchup.h"
 #include "compare.h"
@@ -32,7 +33,7 @@ static void begin(const WhTransactions *transactions, WhRole *caller,
 				  MemoryContext context);
 static void commit(const WhTransactions *transactions, const WhRole *caller,
 				   const WhRun *run);
-static const char *reason_to_skip(const WhUnit *unit);
+static const char *reason_to_skip(const WhUnit *unit, WhRun *run);
 static void restore_unit(const WhUnit *unit, WhRun *run);
 static int64 extract_of(const WhUnit *unit);
 static void recheck_unit(WhRun *run, void *arg);
@@ -74,7 +75,7 @@ wh_unit_run(const WhUnit *unit, WhRun *run)
 	WhRun		former;
 
 	wh_unit_start(unit, run);
-	if (wh_catchup_find(unit, run))
+	if (run->reason == NULL && wh_catchup_find(unit, run))
 	{
 		/* A refill's lock would last until the other is done. */
 		now.rules.may_refill = false;
@@ -156,7 +157,13 @@ void
 wh_unit_start(const WhUnit *unit, WhRun *run)
 {
 	wh_unit_name(unit, run);
+	run->reason = wh_admission_refusal(unit);
 	wh_run_start(run, wh_unit_kind(unit));
+	if (run->reason == NULL)
+		return;
+
+	run->status = "skipped";
+	wh_run_finish(run);
 }
 
 const char *
@@ -182,7 +189,9 @@ wh_unit_name(const WhUnit *unit, WhRun *run)
 	run->tenant_name = unit->tenant->name;
 	run->period = &unit->period;
 	run->table_name = psprintf("%s.%s", unit->tenant->schema, unit->tmpl->name);
+	run->attempts = unit->attempts;
 	run->as_of = DT_NOBEGIN;
+	run->place = -1;
 }
 
 /*
@@ -191,7 +200,10 @@ wh_unit_name(const WhUnit *unit, WhRun *run)
 void
 wh_unit_work(const WhUnit *unit, WhRun *run)
 {
-	run->reason = reason_to_skip(unit);
+	if (run->reason != NULL)
+		return;
+
+	run->reason = reason_to_skip(unit, run);
 	if (run->reason != NULL)
 		run->status = "skipped";
 	else
@@ -203,6 +215,13 @@ wh_unit_work(const WhUnit *unit, WhRun *run)
 			wh_run_contained(run, unit->rollup ? roll_up_unit :
 							 unit->purpose == WH_RECHECK ? recheck_unit : load_unit,
 							 unconstify(WhUnit *, unit));
+		if (run->postponed)
+		{
+			run->reason = run->error->message;
+			run->status = "skipped";
+			run->error = NULL;
+		}
+		wh_admission_leave(unit, run);
 	}
 	wh_run_finish(run);
 }
@@ -294,6 +313,14 @@ wh_unit_kept_out(const WhUnit *unit)
 }
 
 const char *
+wh_unit_held_up(const WhUnit *unit)
+{
+	const char *reason = wh_unit_kept_out(unit);
+
+	return reason != NULL ? reason : wh_admission_refusal(unit);
+}
+
+const char *
 wh_unit_tenant_gone(const char *tenant)
 {
 	return psprintf("tenant \"%s\" was dropped or renamed meanwhile", tenant);
@@ -304,9 +331,10 @@ wh_unit_tenant_gone(const char *tenant)
  * stays until the end of the transaction.
  */
 static const char *
-reason_to_skip(const WhUnit *unit)
+reason_to_skip(const WhUnit *unit, WhRun *run)
 {
 	const WhSlice *slice;
+	const char *reason;
 
 	if (!unit->begun)
 		return wh_unit_kept_out(unit);
@@ -326,7 +354,9 @@ reason_to_skip(const WhUnit *unit)
 			psprintf("template \"%s\" is already rolled up in \"%s.%s\"", unit->tmpl->name,
 					 slice->relation_schema, slice->relation_name) : NULL;
 
-	return wh_unit_kept_out(unit);
+	reason = wh_unit_kept_out(unit);
+
+	return reason != NULL ? reason : wh_admission_enter(unit, run);
 }
 
 /*

@@ -33,6 +33,9 @@ typedef struct WhUnit
 	bool		allow_gaps;		/* of a roll-up: with days missing */
 	int			locks;			/* of a roll-up in one transaction; else 0 */
 	bool		begun;			/* the day has begun in the tenant's zone */
+	bool		named;			/* somebody asked for the very pair, so no
+								 * pause holds it up */
+	int			attempts;		/* made before */
 	WhPurpose	purpose;
 	int64		replays;		/* a run whose extract is loaded, not the
 								 * source; or 0 */
@@ -63,6 +66,12 @@ extern void wh_unit_run(const WhUnit *unit, WhRun *run);
  */
 extern const char *wh_unit_kept_out(const WhUnit *unit);
 
+/*
+ * Say why the unit would be skipped if it were run now; NULL: it would not.
+ * Whether the tenant is too busy is not asked.  Caller: owner.
+ */
+extern const char *wh_unit_held_up(const WhUnit *unit);
+
 /* The reason to skip a unit whose tenant is no longer there by that name. */
 extern const char *wh_unit_tenant_gone(const char *tenant);
 
@@ -72,7 +81,11 @@ extern const char *wh_unit_kind(const WhUnit *unit);
 /* Begin a run with the unit's names; the log does not hear of it. */
 extern void wh_unit_name(const WhUnit *unit, WhRun *run);
 
-/* The two halves of wh_unit_run(), for callers that commit in between. */
+/*
+ * The two halves of wh_unit_run(), for callers that commit in between.  Where
+ * the first one finds that the unit is not to be run, it says so in
+ * run->reason and to the log, and the second has nothing to do.
+ */
 extern void wh_unit_start(const WhUnit *unit, WhRun *run);
 extern void wh_unit_work(const WhUnit *unit, WhRun *run);
 

@@ -46,7 +46,8 @@ static void connect_as_owner(dsm_segment *segment, WhQueue *queue, int me);
 static void set(const char *name, const char *value);
 static WhPool *reopen(WhPool *pool);
 static void show_activity(const WhClaim *claim);
-static bool run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool);
+static bool next_claim(WhQueue *queue, int me, WhClaim *claim, WhPool **pool);
+static WhRun *run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool);
 static void announce(const WhClaim *claim, WhUnit *unit, WhRun *run);
 static void settle(const WhUnit *unit);
 static void tidy(const WhClaim *claim);
@@ -91,21 +92,28 @@ wh_worker_main(Datum main_arg)
 	context = AllocSetContextCreate(TopMemoryContext, "pg_warehouse worker",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
-	while (wh_queue_claim(queue, me, &claim))
+	while (next_claim(queue, me, &claim, &pool))
 	{
-		bool		ok;
+		const WhRun *run;
+		TimestampTz again;
 
 		/* Others may be at the last tenant now: it allows so many of us. */
-		if (tenant != claim.tenant_name)
+		if (pool == NULL || tenant != claim.tenant_name)
 			pool = reopen(pool);
 		tenant = claim.tenant_name;
 
 		show_activity(&claim);
-		ok = run_claim(queue, me, &claim, pool);
+		run = run_claim(queue, me, &claim, pool);
 		if (claim.rollup)
 			tidy(&claim);
 		pgstat_report_activity(STATE_IDLE, NULL);
-		wh_queue_done(queue, me, !ok);
+
+		/* Units that share a snapshot are repeated together, or not at all. */
+		if (!claim.consistent && wh_retry_plan(&claim.retry, run, &again))
+			wh_queue_put_back(queue, me, &claim.retry, again,
+							  run->server_failed || run->reason != NULL);
+		else
+			wh_queue_done(queue, me, run->error != NULL);
 		MemoryContextReset(context);
 	}
 	if (pool != NULL)
@@ -211,9 +219,35 @@ show_activity(const WhClaim *claim)
 }
 
 /*
- * Run one unit; false when it failed.
+ * Take the next unit, or wait until there is one to be tried again; false when
+ * there is nothing left to do.  A cancel stops the queue before it gets here.
  */
 static bool
+next_claim(WhQueue *queue, int me, WhClaim *claim, WhPool **pool)
+{
+	TimestampTz again;
+
+	while (!wh_queue_claim(queue, me, claim, &again))
+	{
+		if (again == DT_NOEND)
+			return false;
+
+		/* Nobody is kept a connection for while we do nothing. */
+		if (*pool != NULL)
+			wh_pool_close(*pool);
+		*pool = NULL;
+		wh_retry_sleep(again);
+		if (ProcDiePending)
+			CHECK_FOR_INTERRUPTS();
+	}
+
+	return true;
+}
+
+/*
+ * Run one unit; returns how it ended.
+ */
+static WhRun *
 run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -226,6 +260,8 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 	unit->rollup = claim->rollup;
 	unit->allow_gaps = claim->allow_gaps;
 	unit->begun = claim->begun;
+	unit->named = claim->named;
+	unit->attempts = claim->retry.attempts;
 	unit->purpose = claim->purpose;
 	unit->replays = claim->replays;
 	unit->rules = claim->rules;
@@ -259,16 +295,17 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 	{
 		if (run->reason == NULL)
 			settle(unit);
-		return run->error == NULL;
+		return run;
 	}
 
 	/* Should this fail too, the worker ends and the unit is lost. */
 	run->error = error;
+	run->may_pass = false;
 	log_failure(run, wh_unit_kind(unit));
 	wh_queue_logged(queue, me, run->run_id);
 	MemoryContextSwitchTo(context);
 
-	return false;
+	return run;
 }
 
 /*

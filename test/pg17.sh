@@ -22,11 +22,15 @@ ROOT=${PG17_ROOT:-$(mktemp -d /tmp/pg_warehouse_17.XXXXXX)}
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# The server that this machine takes Debian from.
+# The server that this machine takes Debian from, or its security updates.
 mirror()
 {
-	apt-get indextargets --format '$(ORIGIN) $(SITE)' 'Created-By: Packages' |
-		sed -n '/security/d; s/^Debian //p' | head -n 1
+	apt-get indextargets --format '$(ORIGIN) $(RELEASE) $(SITE)' 'Created-By: Packages' |
+		if [ "${1:-}" = security ]; then
+			sed -n 's/^Debian [^ ]*-security //p'
+		else
+			sed -n '/security/d; s/^Debian [^ ]* //p'
+		fi | head -n 1
 }
 
 # Make the Debian; its services stay off.
@@ -48,11 +52,15 @@ make_root()
 # Give the Debian a PostgreSQL 15 with this extension, to upgrade from.
 add_old()
 {
-	local site log=$ROOT/old.out old=postgresql/15
+	local site safe log=$ROOT/old.out old=postgresql/15
 
+	# The extension wants the minor version that it was built with, or later.
 	site=$(mirror)
-	echo "deb ${site:-http://deb.debian.org/debian} bookworm main" \
-		>"$ROOT/etc/apt/sources.list.d/bookworm.list"
+	safe=$(mirror security)
+	cat >"$ROOT/etc/apt/sources.list.d/bookworm.list" <<-END
+		deb ${site:-http://deb.debian.org/debian} bookworm main
+		deb ${safe:-http://deb.debian.org/debian-security} bookworm-security main
+	END
 	mkdir -p "$ROOT/etc/postgresql-common/createcluster.d"
 	echo 'create_main_cluster = false' \
 		>"$ROOT/etc/postgresql-common/createcluster.d/pg_warehouse.conf"

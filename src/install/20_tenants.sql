@@ -32,7 +32,7 @@ COMMENT ON COLUMN _wh.tenant_connections.sslcert IS 'File of the client certific
 COMMENT ON COLUMN _wh.tenant_connections.sslkey IS 'File of the client certificate''s key; needs a superuser';
 COMMENT ON COLUMN _wh.tenant_connections.auth_method IS 'password; certificate or trusted need a superuser';
 COMMENT ON COLUMN _wh.tenant_connections.time_zone IS 'Zone whose calendar days the tenant''s slices are';
-COMMENT ON COLUMN _wh.tenant_connections.max_connections IS 'Most connections to the tenant at a time';
+COMMENT ON COLUMN _wh.tenant_connections.max_connections IS 'Most units at work at the tenant at a time, over all sessions';
 COMMENT ON COLUMN _wh.tenant_connections.options IS 'Budgets and load gates: bytes_per_day, seconds_per_day, windows, min_free_slots, max_lag, max_xmin_age';
 SELECT pg_catalog.pg_extension_config_dump('_wh.tenant_connections', '');
 

@@ -67,6 +67,9 @@ COMMENT ON COLUMN _wh.slices.bounds_of IS 'The time column and its type that the
 CREATE INDEX slices_tenant_name_idx ON _wh.slices (tenant_name);
 CREATE INDEX slices_span_idx ON _wh.slices (template_name, tenant_name, period_start)
     WHERE period_kind OPERATOR(pg_catalog.<>) 'day';
+-- What of all pairs there is on a day, and which day was the first.
+CREATE INDEX slices_start_idx ON _wh.slices (period_start)
+    WHERE period_kind OPERATOR(pg_catalog.<>) 'whole';
 SELECT pg_catalog.pg_extension_config_dump('_wh.slices', '');
 
 CREATE TABLE _wh.retired_relations (
@@ -144,6 +147,9 @@ COMMENT ON COLUMN _wh.extract_runs.expected_by IS 'An outside service''s sync is
 COMMENT ON COLUMN _wh.extract_runs.latest_timestamp IS 'Up to where an outside service has read, as it says';
 CREATE INDEX extract_runs_unit_idx ON _wh.extract_runs (template_name, tenant_name, period_start, run_id);
 CREATE INDEX extract_runs_started_idx ON _wh.extract_runs (run_started_at);
+-- What a tenant was asked for today (bytes_per_day, seconds_per_day).
+CREATE INDEX extract_runs_tenant_idx ON _wh.extract_runs (tenant_name, run_started_at)
+    WHERE kind IN ('refresh', 'reconcile');
 CREATE INDEX extract_runs_open_idx ON _wh.extract_runs (template_name, tenant_name)
     WHERE status IN ('extracting', 'uploaded');
 -- What is asked of every pair each time somebody looks: its last load, how its

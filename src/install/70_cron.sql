@@ -70,10 +70,15 @@ COMMENT ON FUNCTION _wh.job_states() IS 'What _wh.v_jobs shows';
 
 CREATE VIEW _wh.v_jobs AS
 SELECT j.jobid, j.jobname, j.template_name, j.tenant_name, j.schedule, j.active, j.last_status,
-       j.last_start, j.last_end, j.last_message, j.expected_by, j.overdue, j.time_zone, j.command
+       j.last_start, j.last_end, j.last_message, j.expected_by, j.overdue, j.time_zone, j.command,
+       EXISTS (
+           SELECT FROM _wh.v_paused AS p
+           WHERE (p.template_name IS NULL OR p.template_name OPERATOR(pg_catalog.=) j.template_name)
+             AND (p.tenant_name IS NULL OR p.tenant_name OPERATOR(pg_catalog.=) j.tenant_name)) AS paused
 FROM _wh.job_states() AS j;
 COMMENT ON VIEW _wh.v_jobs IS 'Scheduled jobs, their last run, and when the next one should have begun';
 COMMENT ON COLUMN _wh.v_jobs.active IS 'False when pg_cron has it switched off, for another database, or not at all';
+COMMENT ON COLUMN _wh.v_jobs.paused IS 'Starts as ever, and all its units are skipped';
 COMMENT ON COLUMN _wh.v_jobs.expected_by IS 'The first time that it is due after its last start';
 COMMENT ON COLUMN _wh.v_jobs.overdue IS 'Nothing has begun at that time, or within two minutes of it';
 

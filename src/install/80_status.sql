@@ -140,10 +140,28 @@ FROM (
           AND later.status OPERATOR(pg_catalog.=) 'loaded')) AS r;
 COMMENT ON VIEW _wh.v_recent_failures IS 'Runs that failed or were lost and no later run of the same unit mended';
 
--- Days are counted from the pair's first one.  A condition on the day is applied
--- before anything is looked up.  A day has a slice of its own or lies in that of
--- a month or year, never both: slices do not overlap.
+-- Days are counted from the pair's first one.  A condition on the day leaves
+-- days out before anything is looked up, and each day's slices are found by an
+-- index, once: for that the day's pairs and slices are a subquery of their own,
+-- which the volatile column keeps apart; OFFSET 0 would keep conditions on names
+-- out of it.  A day has a slice of its own or lies in that of a month or year,
+-- never both: slices do not overlap.
 CREATE VIEW _wh.v_coverage AS
+WITH pair AS MATERIALIZED (
+    SELECT q.template_name, q.tenant_name, q.freshness_target, q.time_zone, q.version, q.frozen,
+           pg_catalog.timezone(q.time_zone, pg_catalog.now())::date AS today,
+           COALESCE(q.start_date, first.period_start,
+                    pg_catalog.timezone(q.time_zone, pg_catalog.now())::date) AS first_day
+    FROM _wh.v_pairs AS q
+    LEFT JOIN LATERAL (
+        SELECT s.period_start
+        FROM _wh.slices AS s
+        WHERE s.template_name OPERATOR(pg_catalog.=) q.template_name
+          AND s.tenant_name OPERATOR(pg_catalog.=) q.tenant_name
+          AND s.period_kind OPERATOR(pg_catalog.<>) 'whole'
+        ORDER BY s.period_start USING OPERATOR(pg_catalog.<)
+        LIMIT 1) AS first ON true
+    WHERE q.materialization OPERATOR(pg_catalog.=) 'daily')
 SELECT days.template_name,
        days.tenant_name,
        days.day,
@@ -175,33 +193,32 @@ SELECT days.template_name,
            ELSE 'loaded while the day was open'
        END AS reason
 FROM (
-    SELECT p.template_name, p.tenant_name, p.freshness_target, p.version, p.frozen,
-           p.first_day OPERATOR(pg_catalog.+) n.n AS day,
-           pg_catalog.timezone(p.time_zone,
-               (p.first_day OPERATOR(pg_catalog.+) n.n OPERATOR(pg_catalog.+) 1)::timestamp) AS day_end
+    SELECT span.first_day OPERATOR(pg_catalog.+) n.n AS day
     FROM (
-        SELECT q.template_name, q.tenant_name, q.freshness_target, q.time_zone, q.version, q.frozen,
-               pg_catalog.timezone(q.time_zone, pg_catalog.now())::date AS today,
-               COALESCE(q.start_date, first.period_start,
-                        pg_catalog.timezone(q.time_zone, pg_catalog.now())::date) AS first_day
-        FROM _wh.v_pairs AS q
-        LEFT JOIN LATERAL (
-            SELECT s.period_start
-            FROM _wh.slices AS s
-            WHERE s.template_name OPERATOR(pg_catalog.=) q.template_name
-              AND s.tenant_name OPERATOR(pg_catalog.=) q.tenant_name
-              AND s.period_kind OPERATOR(pg_catalog.<>) 'whole'
-            ORDER BY s.period_start USING OPERATOR(pg_catalog.<)
-            LIMIT 1) AS first ON true
-        WHERE q.materialization OPERATOR(pg_catalog.=) 'daily'
-        OFFSET 0) AS p
+        SELECT LEAST(
+                   (SELECT pg_catalog.min((t.options OPERATOR(pg_catalog.->>) 'start_date')::date) FROM _wh.mv_templates AS t),
+                   (SELECT pg_catalog.min(s.period_start) FROM _wh.slices AS s
+                    WHERE s.period_kind OPERATOR(pg_catalog.<>) 'whole'),
+                   pg_catalog.timezone('UTC', pg_catalog.now())::date OPERATOR(pg_catalog.-) 1) AS first_day,
+               -- No zone is further than a day from UTC.
+               pg_catalog.timezone('UTC', pg_catalog.now())::date OPERATOR(pg_catalog.+) 1 AS last_day
+        OFFSET 0) AS span
     CROSS JOIN LATERAL pg_catalog.generate_series(
-        0, p.today OPERATOR(pg_catalog.-) p.first_day) AS n) AS days
-LEFT JOIN _wh.slices AS own
-  ON own.template_name OPERATOR(pg_catalog.=) days.template_name
- AND own.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
- AND own.period_start OPERATOR(pg_catalog.=) days.day
- AND own.period_kind OPERATOR(pg_catalog.=) 'day'
+        0, span.last_day OPERATOR(pg_catalog.-) span.first_day) AS n) AS d
+CROSS JOIN LATERAL (
+    SELECT p.template_name, p.tenant_name, p.freshness_target, p.version, p.frozen, d.day,
+           pg_catalog.timezone(p.time_zone, (d.day OPERATOR(pg_catalog.+) 1)::timestamp) AS day_end,
+           o.period_kind, o.relation_schema, o.relation_name, o.row_count, o.as_of, o.last_refresh,
+           o.template_version, o.missing_days,
+           pg_catalog.random() AS apart
+    FROM pair AS p
+    LEFT JOIN _wh.slices AS o
+      ON o.template_name OPERATOR(pg_catalog.=) p.template_name
+     AND o.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
+     AND o.period_start OPERATOR(pg_catalog.=) d.day
+     AND o.period_kind OPERATOR(pg_catalog.=) 'day'
+    WHERE d.day OPERATOR(pg_catalog.>=) p.first_day
+      AND d.day OPERATOR(pg_catalog.<=) p.today) AS days
 LEFT JOIN _wh.slices AS rolled
   ON rolled.template_name OPERATOR(pg_catalog.=) days.template_name
  AND rolled.tenant_name OPERATOR(pg_catalog.=) days.tenant_name
@@ -209,14 +226,14 @@ LEFT JOIN _wh.slices AS rolled
  AND rolled.period_end OPERATOR(pg_catalog.>) days.day
  AND rolled.period_kind OPERATOR(pg_catalog.<>) 'day'
 CROSS JOIN LATERAL (
-    SELECT COALESCE(own.period_kind, rolled.period_kind) AS period_kind,
-           COALESCE(own.relation_schema, rolled.relation_schema) AS relation_schema,
-           COALESCE(own.relation_name, rolled.relation_name) AS relation_name,
-           COALESCE(own.row_count, rolled.row_count) AS row_count,
-           COALESCE(own.as_of, rolled.as_of) AS as_of,
-           COALESCE(own.last_refresh, rolled.last_refresh) AS last_refresh,
-           COALESCE(own.template_version, rolled.template_version) AS template_version,
-           COALESCE(own.missing_days, rolled.missing_days) AS missing_days) AS s
+    SELECT COALESCE(days.period_kind, rolled.period_kind) AS period_kind,
+           COALESCE(days.relation_schema, rolled.relation_schema) AS relation_schema,
+           COALESCE(days.relation_name, rolled.relation_name) AS relation_name,
+           COALESCE(days.row_count, rolled.row_count) AS row_count,
+           COALESCE(days.as_of, rolled.as_of) AS as_of,
+           COALESCE(days.last_refresh, rolled.last_refresh) AS last_refresh,
+           COALESCE(days.template_version, rolled.template_version) AS template_version,
+           COALESCE(days.missing_days, rolled.missing_days) AS missing_days) AS s
 LEFT JOIN (
     SELECT n.nspname, k.relname, k.oid
     FROM pg_catalog.pg_class AS k
@@ -372,16 +389,25 @@ CREATE FUNCTION _wh.wh_status() RETURNS TABLE (
     hint text,
     freshness_target interval,
     last_duration_ms double precision,
-    unresolved_failures bigint
+    unresolved_failures bigint,
+    breaker text,
+    paused_since timestamptz
 )
     LANGUAGE sql STABLE
     SET jit TO off
+    SET max_parallel_workers_per_gather TO 0
     BEGIN ATOMIC
         SELECT f.template_name, f.tenant_name, f.state, f.last_loaded_at, f.lag,
                COALESCE(held.slices, 0), held.row_count, held.total_bytes,
                failure.error_message, failure.error_hint,
-               f.freshness_target, f.last_duration_ms, COALESCE(failure.failures, 0)
+               f.freshness_target, f.last_duration_ms, COALESCE(failure.failures, 0),
+               COALESCE(breaker.state, 'closed'),
+               (SELECT pg_catalog.min(p.paused_at)
+                FROM _wh.v_paused AS p
+                WHERE (p.template_name IS NULL OR p.template_name OPERATOR(pg_catalog.=) f.template_name)
+                  AND (p.tenant_name IS NULL OR p.tenant_name OPERATOR(pg_catalog.=) f.tenant_name))
         FROM _wh.v_table_freshness AS f
+        LEFT JOIN _wh.v_breakers AS breaker ON breaker.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
         LEFT JOIN (
             SELECT s.template_name, s.tenant_name,
                    pg_catalog.count(*) AS slices,

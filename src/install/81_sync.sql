@@ -91,7 +91,7 @@ SELECT t.sync_type,
        COALESCE(a.errors, 0) AS failed_sync_count,
        success.records_processed AS last_records_processed,
        w.last_extracted_at AS watermark,
-       NULL::text AS breaker,
+       CASE WHEN t.tenant_name IS NOT NULL THEN COALESCE(b.state, 'closed') END AS breaker,
        COALESCE(t.created_at, a.first_attempt) AS created_at,
        COALESCE(a.updated_at, t.created_at) AS updated_at
 FROM (
@@ -127,9 +127,11 @@ LEFT JOIN LATERAL (
       AND s.tenant_name OPERATOR(pg_catalog.=) t.tenant_name) AS source ON true
 LEFT JOIN _wh.extract_watermarks AS w
   ON w.template_name OPERATOR(pg_catalog.=) t.template_name
- AND w.tenant_name OPERATOR(pg_catalog.=) t.tenant_name;
+ AND w.tenant_name OPERATOR(pg_catalog.=) t.tenant_name
+LEFT JOIN _wh.v_breakers AS b ON b.tenant_name OPERATOR(pg_catalog.=) t.tenant_name;
 COMMENT ON VIEW _wh.sync_status IS 'Per sync type, outside services and our own tables: up to where, last success, last attempt, status, counters';
 COMMENT ON COLUMN _wh.sync_status.last_sync_timestamp IS 'Up to where was read: as the service last said; where it never does, when its last good sync began; of ours the source''s clock';
+COMMENT ON COLUMN _wh.sync_status.breaker IS 'Of the tenant: closed, open (left alone for a while) or half_open (the next unit tries); NULL for an outside service';
 COMMENT ON COLUMN _wh.sync_status.last_sync_status IS 'success, error, in_progress, or pending: never tried';
 
 CREATE FUNCTION _wh.wh_statistics(since interval DEFAULT '24 hours') RETURNS jsonb

@@ -11,6 +11,7 @@ COMMENT ON FUNCTION _wh.metric_labels(text, text) IS 'Labels of a metric of one 
 CREATE FUNCTION _wh.wh_metrics() RETURNS text
     LANGUAGE sql STABLE
     SET jit TO off
+    SET max_parallel_workers_per_gather TO 0
     BEGIN ATOMIC
         WITH pair AS (
             SELECT s.*, _wh.metric_labels(s.template_name, s.tenant_name) AS labels
@@ -35,7 +36,11 @@ CREATE FUNCTION _wh.wh_metrics() RETURNS text
                 ('slices', '', 'Slices in the ledger.', p.slices::double precision),
                 ('rows', '', 'Rows in these slices, as the ledger has them.', p.row_count::double precision),
                 ('size_bytes', 'bytes', 'Bytes of these slices, as the ledger has them.', p.total_bytes::double precision),
-                ('unresolved_failures', '', 'Failed or lost runs that no later run mended.', p.unresolved_failures::double precision)
+                ('unresolved_failures', '', 'Failed or lost runs that no later run mended.', p.unresolved_failures::double precision),
+                ('breaker', '', 'Of the tenant: 0 closed, 1 half open, 2 open: its server is left alone.',
+                 CASE p.breaker WHEN 'closed' THEN 0 WHEN 'half_open' THEN 1 ELSE 2 END::double precision),
+                ('paused', '', '1 where scheduled work is paused.',
+                 CASE WHEN p.paused_since IS NULL THEN 0 ELSE 1 END::double precision)
             ) AS v (family, unit, help, value)
             WHERE v.value IS NOT NULL
             GROUP BY v.family, v.unit, v.help),

@@ -31,6 +31,7 @@ COMMENT ON VIEW _wh.v_durations IS 'Per template, successful runs of the last 7 
 CREATE FUNCTION _wh.wh_report_html(from_date date DEFAULT NULL, to_date date DEFAULT NULL) RETURNS text
     LANGUAGE c STABLE
     SET jit TO off
+    SET max_parallel_workers_per_gather TO 0
     SET search_path TO pg_catalog, pg_temp
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO'

@@ -266,7 +266,7 @@ sub qualified
 		my $sql = sql($file);
 
 		# A name given by WITH hides every other one.
-		for my $with ($sql =~ /(?:\bWITH|\),)\s+(\w+)\s+AS\s+\(/gi)
+		for my $with ($sql =~ /(?:\bWITH|\),)\s+(\w+)\s+AS\s+(?:MATERIALIZED\s+)?\(/gi)
 		{
 			$sql =~ s/\b((?:FROM|JOIN)\s+)$with\b(?!\.)/$1_wh.$with/gi;
 		}

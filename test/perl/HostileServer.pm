@@ -30,6 +30,19 @@ sub silent
 	});
 }
 
+# Accept connections, append a line to $file for each, and never say anything.
+sub black_hole
+{
+	my ($class, $file) = @_;
+
+	return $class->_serve(sub {
+		my ($client, $number) = @_;
+
+		_append($file, "$number\n");
+		sleep 600;
+	});
+}
+
 # Listen, but accept nothing, with the queue full: to connect takes for ever.
 sub unreachable
 {

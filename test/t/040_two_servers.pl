@@ -16,7 +16,9 @@ my $tenant = tenant_node('tenant', $dir, 'tenant-secret');
 my $other = tenant_node('other', $dir, 'tenant-secret');
 tenant_database($tenant, 'app_a', 36);
 tenant_database($other, 'app_b', 36);
-my $warehouse = warehouse_node('warehouse', $ca);
+
+# One attempt each, and nobody left alone: 172_breaker is about these.
+my $warehouse = warehouse_node('warehouse', $ca, conf => "pg_warehouse.retry_time = 0\npg_warehouse.breaker_failures = 0\n");
 add_tenant($warehouse, 'tenant_a', $tenant, 'app_a', 'tenant-secret');
 add_tenant($warehouse, 'tenant_b', $other, 'app_b', 'tenant-secret');
 

@@ -47,6 +47,7 @@ $warehouse->safe_psql('driver', qq{
 CREATE EXTENSION dblink;
 CREATE TABLE cancels (n integer, statement text, delay_ms float8, latency_ms float8, said text);
 CREATE PROCEDURE cancel_at_random(n integer, statement text, delay_ms float8) LANGUAGE plpgsql AS \$\$
+<<this>>
 DECLARE
 	victim integer;
 	begun timestamptz;
@@ -72,20 +73,20 @@ BEGIN
 	INSERT INTO cancels VALUES (n, statement, delay_ms, extract(epoch FROM clock_timestamp() - begun) * 1000, NULL);
 	BEGIN
 		PERFORM * FROM dblink_get_result('victim') AS r (t text);
-	EXCEPTION WHEN OTHERS THEN
+	EXCEPTION WHEN OTHERS OR query_canceled THEN
 		said := SQLSTATE;
 	END;
 	LOOP
 		EXIT WHEN dblink_get_result_is_over('victim');
 	END LOOP;
-	UPDATE cancels AS c SET said = cancel_at_random.said WHERE c.n = cancel_at_random.n;
+	UPDATE cancels AS c SET said = this.said WHERE c.n = cancel_at_random.n;
 	COMMIT;
 END \$\$;
 CREATE FUNCTION dblink_get_result_is_over(name text) RETURNS boolean LANGUAGE plpgsql AS \$\$
 BEGIN
 	PERFORM * FROM dblink_get_result(name) AS r (t text);
 	RETURN NOT FOUND;
-EXCEPTION WHEN OTHERS THEN
+EXCEPTION WHEN OTHERS OR query_canceled THEN
 	RETURN false;
 END \$\$});
 

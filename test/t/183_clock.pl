@@ -25,12 +25,12 @@ my $node;
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
 # The source has rows of each hour, of the true days and the false ones.
-loopback_tenant($node, 'shop', 'UTC', q{CREATE TABLE sold AS SELECT row_number() OVER () AS id, at
+loopback_tenant($node, 'shop', 'UTC', q{CREATE TABLE sold AS SELECT (row_number() OVER ())::integer AS id, at
 FROM generate_series(date_trunc('day', now()) - interval '60 days', date_trunc('day', now()) + interval '1 day', interval '1 hour') AS at});
 sql(q{SELECT _wh.add_template('sales', 'SELECT id, at FROM sold WHERE at >= {DAY_START} AND at < {DAY_END}', 'id integer, at timestamptz', time_column => 'at');
 SELECT _wh.add_template('whole', 'SELECT id, at FROM sold', 'id integer, at timestamptz', materialization => 'snapshot')});
 my $ahead = sql('SELECT current_date');
-is(sql(q{SELECT status, count(*) FROM _wh.wh_refresh('sales', from_date => current_date - 45) GROUP BY 1}), 'loaded|46', 'days are loaded while the clock is ahead');
+is(sql(q{SELECT status, count(*), min(message) FROM _wh.wh_refresh('sales', from_date => current_date - 45) GROUP BY 1}), 'loaded|46|', 'days are loaded while the clock is ahead');
 is(sql(q{SELECT status FROM _wh.wh_refresh('whole')}), 'loaded', 'and a snapshot');
 my $rows = 'SELECT count(*), md5(string_agg(id::text, $$,$$ ORDER BY id)) FROM shop.sales';
 my $before = sql($rows);

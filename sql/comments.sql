@@ -1,8 +1,3 @@
--- What a later version builds answers by its name.
-\set VERBOSITY default
-SELECT _wh.reset_breaker('x');
-\echo :SQLSTATE
-
 -- Every public object has a comment.
 SELECT p.oid::regprocedure FROM pg_proc p
 WHERE p.pronamespace = '_wh'::regnamespace AND p.prorettype <> 'trigger'::regtype
