@@ -129,6 +129,31 @@ TRUNCATE arc_lines;
 COPY arc_lines FROM PROGRAM :'unpack';
 SELECT line::integer FROM arc_lines;
 
+-- A delta that goes over to a refill in the middle of the stream archives all
+-- rows, too, and so does a day inside a month's table; both are loaded again.
+\c wh_arc_source
+INSERT INTO goods (id, at, name) SELECT 10000 + i, timestamptz '2024-05-04 00:00+00' + i * interval '1 second', 'many ' || i FROM generate_series(1, 3000) AS i;
+\c :warehouse
+SET timezone = 'UTC';
+SELECT add_arc('rolled', 'SELECT id, at, name FROM goods WHERE at >= {DAY_START} AND at < {DAY_END}', 'id integer, at timestamptz, name text', 'daily', 'at', '{"start_date": "2024-05-04"}');
+SELECT status, method, rows FROM _wh.wh_refresh('goods', 'shop/ü', '2024-05-04', '2024-05-04');
+SELECT status, rows FROM _wh.wh_refresh('rolled', 'shop/ü', '2024-05-04', '2024-05-04');
+SELECT _wh.create_combined_table_from_template_by_month('rolled', 'shop/ü', '2024-05-01', allow_gaps => true) -> 'status' AS status;
+\c wh_arc_source
+UPDATE goods SET name = 'changed ' || id WHERE id > 10000;
+\c :warehouse
+SET timezone = 'UTC';
+SELECT status, method, rows, rows_deleted FROM _wh.wh_refresh('goods', 'shop/ü', '2024-05-04', '2024-05-04');
+SELECT status, method, rows, rows_deleted FROM _wh.wh_refresh('rolled', 'shop/ü', '2024-05-04', '2024-05-04');
+SELECT template_name, count(*), count(csv_path) AS archived, sum(rows_extracted) AS rows FROM _wh.extract_runs
+WHERE template_name IN ('goods', 'rolled') AND period_start = '2024-05-04' GROUP BY 1 ORDER BY 1;
+SELECT _wh.replay(min(run_id)) - '{run_id,replays,template,tenant}'::text[] AS replayed FROM _wh.extract_runs WHERE period_start = '2024-05-04' AND csv_path IS NOT NULL GROUP BY template_name ORDER BY template_name;
+SELECT count(*) FILTER (WHERE name LIKE 'many%') FROM arc.goods_2024_05_04 UNION ALL SELECT count(*) FILTER (WHERE name LIKE 'many%') FROM arc.rolled_2024_05;
+SELECT format('zstd -dc "%s/%s"', :'archive', csv_path) AS unpack FROM _wh.extract_runs WHERE template_name = 'goods' AND period_start = '2024-05-04' AND kind = 'refresh' ORDER BY run_id DESC LIMIT 1 \gset
+TRUNCATE arc_lines;
+COPY arc_lines FROM PROGRAM :'unpack' (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02');
+SELECT count(*), count(DISTINCT line), count(*) FILTER (WHERE line LIKE '%changed%') AS changed FROM arc_lines;
+
 -- Loaded again: a day in place of what is stored, the whole, and by key.
 CREATE FUNCTION replay(which bigint) RETURNS jsonb LANGUAGE sql AS $$ SELECT _wh.replay(which) - '{run_id,replays}'::text[] $$;
 SELECT min(run_id) AS first_run FROM _wh.extract_runs WHERE template_name = 'goods' AND period_start = '2024-05-02' \gset
@@ -197,7 +222,7 @@ RESET ROLE;
 SELECT subject, problem FROM _wh.wh_check() WHERE subject LIKE 'arc.%';
 SELECT _wh.rebuild_entire_warehouse(lost_only => true, templates => '{goods}') - 'duration_ms' AS rebuilt;
 SELECT count(*), count(*) FILTER (WHERE name = 'changed') AS changed FROM arc.goods_2024_05_02;
-SELECT kind, status, rows, context - 'replays' AS context FROM arc_runs WHERE template = 'goods' OFFSET 11;
+SELECT kind, status, rows, context - 'replays' AS context FROM arc_runs WHERE template = 'goods' AND context ? 'replays' AND kind = 'refresh';
 
 -- What has been kept long enough goes, and the log knows it; nothing else does.
 SELECT count(*) AS kept FROM _wh.extract_runs WHERE csv_path ^@ 'processed/' AND template_name = 'goods' \gset
@@ -226,7 +251,7 @@ DROP TABLE arc_files;
 ALTER SYSTEM RESET pg_warehouse.archive_directory;
 SELECT pg_reload_conf();
 COPY (SELECT WHERE false) TO PROGRAM 'rm -r "../wh archive"';
-SELECT count(_wh.drop_template(name, drop_data => true)) FROM unnest('{goods,words,events,must}'::text[]) AS name;
+SELECT count(_wh.drop_template(name, drop_data => true)) FROM unnest('{goods,words,events,must,rolled}'::text[]) AS name;
 DROP VIEW arc_runs;
 DROP TABLE arc_lines;
 DROP FUNCTION add_arc, replay;

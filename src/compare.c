@@ -10,12 +10,14 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
 #include "compare.h"
 #include "content.h"
 #include "fetch.h"
+#include "local.h"
 #include "pool.h"
 #include "range.h"
 #include "session.h"
@@ -27,6 +29,8 @@
 #define BATCH_DAYS 31
 #define BATCH_ROWS 2000000
 
+static void ask_here(const WhTemplate *tmpl, const WhTenant *tenant,
+					 const List *comparisons);
 static void ask_source(const WhTemplate *tmpl, const WhTenant *tenant,
 					   const List *comparisons);
 static int	batch_length(const List *comparisons, int from);
@@ -62,7 +66,10 @@ wh_compare_days(const WhTemplate *tmpl, const WhTenant *tenant,
 	PG_TRY();
 	{
 		wh_session_purpose(psprintf("reconcile %s/%s", tmpl->name, tenant->name));
-		ask_source(tmpl, tenant, comparisons);
+		if (wh_template_is_local(tmpl))
+			ask_here(tmpl, tenant, comparisons);
+		else
+			ask_source(tmpl, tenant, comparisons);
 	}
 	PG_FINALLY();
 	{
@@ -148,6 +155,25 @@ ask_source(const WhTemplate *tmpl, const WhTenant *tenant,
 		comparison->as_of = wh_conn_session(lease->conn)->as_of;
 	}
 	wh_pool_give(lease);
+}
+
+/*
+ * Ask the derived query for the tallies of all days, one by one: nothing
+ * travels, so nothing is saved by asking for several at once.
+ */
+static void
+ask_here(const WhTemplate *tmpl, const WhTenant *tenant, const List *comparisons)
+{
+	ListCell   *lc;
+
+	foreach(lc, comparisons)
+	{
+		WhComparison *comparison = (WhComparison *) lfirst(lc);
+
+		CHECK_FOR_INTERRUPTS();
+		wh_local_tally(tmpl, tenant, &comparison->day, &comparison->source,
+					   &comparison->as_of);
+	}
 }
 
 /*

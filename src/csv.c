@@ -7,6 +7,9 @@
  * here; they are read by COPY's own parser.  A value is what its type's output
  * function says, but for PostGIS's types, which say hexadecimal digits: they
  * are written as EWKT, which people and their input functions read.
+ *
+ * A tenant waits for this, so for the types that most columns have the same
+ * characters are written without calling that function.
  */
 #include "postgres.h"
 
@@ -20,16 +23,28 @@
 #include "nodes/value.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "csv.h"
 
 /* More digits than a double has: as many as it takes are written. */
 #define EWKT_DIGITS 20
+
+/* "2024-05-01", and after it "10:00:00.123456+00". */
+#define DATE_LENGTH 10
+#define TIME_LENGTH 19
+
+/* Days with a year of four digits. */
+#define FIRST_DAY (-730119)		/* 0001-01-01 */
+#define LAST_DAY 2921939		/* 9999-12-31 */
 
 /* How a column's values are written. */
 typedef enum Kind
@@ -37,6 +52,10 @@ typedef enum Kind
 	KIND_INT2,
 	KIND_INT4,
 	KIND_INT8,
+	KIND_BOOL,
+	KIND_DATE,
+	KIND_TIMESTAMP,
+	KIND_TIMESTAMPTZ,
 	KIND_TEXT,					/* the bytes are there already */
 	KIND_PLAIN,					/* never in need of quotes */
 	KIND_OTHER,
@@ -48,6 +67,8 @@ typedef struct Column
 	const char *name;
 	Kind		kind;
 	FmgrInfo	output;
+	DateADT		day;			/* the last one that was written, as */
+	char		date[DATE_LENGTH];
 } Column;
 
 struct WhCsvWriter
@@ -61,6 +82,7 @@ struct WhCsvReader
 	TupleDesc	columns;
 	WhCsvSource source;
 	void	   *arg;
+	ResourceOwner owner;		/* whose the relation is */
 	Relation	rel;
 	CopyFromState copy;
 	FmgrInfo   *inputs;
@@ -73,6 +95,11 @@ static WhCsvReader *reading = NULL;
 static void set_column(Column *column, Form_pg_attribute att);
 static Oid	ewkt_function(Oid typid);
 static void append_value(Column *column, Datum value, bool alone, StringInfo line);
+static bool append_instant(Column *column, int64 usecs, StringInfo line);
+static bool append_date(Column *column, int64 day, StringInfo line);
+static char *room_in(StringInfo line, Size len);
+static char *two_digits(char *at, int number);
+static bool needs_quotes(const char *text, Size len, bool alone);
 static void append_text(const char *text, Size len, bool alone, StringInfo line);
 static int	give_bytes(void *data, int min, int max);
 static void check_names(WhCsvReader *reader);
@@ -141,7 +168,7 @@ wh_csv_row(WhCsvWriter *writer, const Datum *values, const bool *isnull,
 	for (int i = 0; i < writer->ncolumns; i++)
 	{
 		if (i > 0)
-			appendStringInfoChar(line, ',');
+			appendStringInfoCharMacro(line, ',');
 		if (!isnull[i])
 			append_value(&writer->columns[i], values[i], writer->ncolumns == 1, line);
 	}
@@ -157,6 +184,7 @@ set_column(Column *column, Form_pg_attribute att)
 	bool		varlena;
 
 	column->name = pstrdup(NameStr(att->attname));
+	column->day = DATEVAL_NOBEGIN;
 	switch (typid)
 	{
 		case INT2OID:
@@ -174,12 +202,20 @@ set_column(Column *column, Form_pg_attribute att)
 			column->kind = KIND_TEXT;
 			break;
 		case BOOLOID:
+			column->kind = KIND_BOOL;
+			break;
 		case DATEOID:
+			column->kind = KIND_DATE;
+			break;
+		case TIMESTAMPOID:
+			column->kind = KIND_TIMESTAMP;
+			break;
+		case TIMESTAMPTZOID:
+			column->kind = KIND_TIMESTAMPTZ;
+			break;
 		case FLOAT4OID:
 		case FLOAT8OID:
 		case NUMERICOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
 		case UUIDOID:
 			column->kind = KIND_PLAIN;
 			break;
@@ -224,56 +260,192 @@ ewkt_function(Oid typid)
 static void
 append_value(Column *column, Datum value, bool alone, StringInfo line)
 {
-	char		digits[MAXINT8LEN + 1];
 	text	   *bytes;
 	char	   *output;
 
 	switch (column->kind)
 	{
 		case KIND_INT2:
-			appendBinaryStringInfo(line, digits, pg_ltoa(DatumGetInt16(value), digits));
+			line->len += pg_ltoa(DatumGetInt16(value), room_in(line, MAXINT8LEN));
 			return;
 		case KIND_INT4:
-			appendBinaryStringInfo(line, digits, pg_ltoa(DatumGetInt32(value), digits));
+			line->len += pg_ltoa(DatumGetInt32(value), room_in(line, MAXINT8LEN));
 			return;
 		case KIND_INT8:
-			appendBinaryStringInfo(line, digits, pg_lltoa(DatumGetInt64(value), digits));
+			line->len += pg_lltoa(DatumGetInt64(value), room_in(line, MAXINT8LEN));
+			return;
+		case KIND_BOOL:
+			appendStringInfoCharMacro(line, DatumGetBool(value) ? 't' : 'f');
 			return;
 		case KIND_TEXT:
 			bytes = DatumGetTextPP(value);
 			append_text(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), alone, line);
-			return;
-		case KIND_PLAIN:
-			output = OutputFunctionCall(&column->output, value);
-			appendBinaryStringInfo(line, output, strlen(output));
-			return;
-		case KIND_OTHER:
-			output = OutputFunctionCall(&column->output, value);
-			append_text(output, strlen(output), alone, line);
 			return;
 		case KIND_EWKT:
 			bytes = DatumGetTextPP(FunctionCall2(&column->output, value,
 												 Int32GetDatum(EWKT_DIGITS)));
 			append_text(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), alone, line);
 			return;
+		case KIND_OTHER:
+			output = OutputFunctionCall(&column->output, value);
+			append_text(output, strlen(output), alone, line);
+			return;
+		case KIND_DATE:
+			if (append_date(column, DatumGetDateADT(value), line))
+				return;
+			break;
+		case KIND_TIMESTAMP:
+			if (append_instant(column, DatumGetTimestamp(value), line))
+				return;
+			break;
+		case KIND_TIMESTAMPTZ:
+			if (append_instant(column, DatumGetTimestampTz(value), line))
+			{
+				appendBinaryStringInfo(line, "+00", 3);
+				return;
+			}
+			break;
+		case KIND_PLAIN:
+			break;
 	}
+
+	output = OutputFunctionCall(&column->output, value);
+	appendBinaryStringInfo(line, output, strlen(output));
 }
 
 /*
- * Append a field, in quotes where it would be read as something else: an empty
- * one would be NULL, and "\." alone on its line the end.
+ * Append an instant as the output function writes it in ISO style; false for
+ * the few that are better left to that.
+ */
+static bool
+append_instant(Column *column, int64 usecs, StringInfo line)
+{
+	int64		day;
+	int64		time;
+	int			seconds;
+	int			fraction;
+	char	   *at;
+
+	if (TIMESTAMP_NOT_FINITE(usecs))
+		return false;
+	day = usecs / USECS_PER_DAY;
+	time = usecs % USECS_PER_DAY;
+	if (time < 0)
+	{
+		day--;
+		time += USECS_PER_DAY;
+	}
+	if (!append_date(column, day, line))
+		return false;
+
+	at = room_in(line, TIME_LENGTH);
+	seconds = (int) (time / USECS_PER_SEC);
+	fraction = (int) (time % USECS_PER_SEC);
+	*at++ = ' ';
+	at = two_digits(at, seconds / SECS_PER_HOUR);
+	*at++ = ':';
+	at = two_digits(at, seconds / SECS_PER_MINUTE % MINS_PER_HOUR);
+	*at++ = ':';
+	at = two_digits(at, seconds % SECS_PER_MINUTE);
+	if (fraction != 0)
+	{
+		*at++ = '.';
+		for (int unit = 100000; fraction != 0; unit /= 10)
+		{
+			*at++ = '0' + fraction / unit;
+			fraction %= unit;
+		}
+	}
+	line->len = at - line->data;
+
+	return true;
+}
+
+/*
+ * The same for a day.  Rows that follow each other are mostly of one.
+ */
+static bool
+append_date(Column *column, int64 day, StringInfo line)
+{
+	if (day < FIRST_DAY || day > LAST_DAY)
+		return false;
+
+	if (day != column->day)
+	{
+		int			year;
+		int			month;
+		int			monthday;
+		char	   *at = column->date;
+
+		j2date((int) day + POSTGRES_EPOCH_JDATE, &year, &month, &monthday);
+		at = two_digits(at, year / 100);
+		at = two_digits(at, year % 100);
+		*at++ = '-';
+		at = two_digits(at, month);
+		*at++ = '-';
+		(void) two_digits(at, monthday);
+		column->day = (DateADT) day;
+	}
+	memcpy(room_in(line, DATE_LENGTH), column->date, DATE_LENGTH);
+	line->len += DATE_LENGTH;
+
+	return true;
+}
+
+/*
+ * Make room for so many bytes at the end of the line, and return that place.
+ */
+static char *
+room_in(StringInfo line, Size len)
+{
+	if (line->maxlen - line->len <= (int) len)
+		enlargeStringInfo(line, (int) len);
+
+	return line->data + line->len;
+}
+
+static char *
+two_digits(char *at, int number)
+{
+	*at++ = '0' + number / 10;
+	*at++ = '0' + number % 10;
+
+	return at;
+}
+
+/*
+ * Would a field be read as something else?  An empty one would be NULL, and
+ * "\." alone on its line the end.
+ */
+static bool
+needs_quotes(const char *text, Size len, bool alone)
+{
+	const char *end = text + len;
+
+	if (len == 0 || (alone && len == 2 && memcmp(text, "\\.", 2) == 0))
+		return true;
+	for (const char *c = text; c < end; c++)
+	{
+		/* All four are below this, as is little else in a text. */
+		if (*c <= ',' && (*c == ',' || *c == '"' || *c == '\n' || *c == '\r'))
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * Append a field, in quotes where it needs them.
  */
 static void
 append_text(const char *text, Size len, bool alone, StringInfo line)
 {
-	bool		quoted = len == 0 || (alone && len == 2 && memcmp(text, "\\.", 2) == 0);
 	const char *end = text + len;
 
-	for (const char *c = text; c < end && !quoted; c++)
-		quoted = *c == ',' || *c == '"' || *c == '\n' || *c == '\r';
-	if (!quoted)
+	if (!needs_quotes(text, len, alone))
 	{
-		appendBinaryStringInfo(line, text, (int) len);
+		memcpy(room_in(line, len), text, len);
+		line->len += (int) len;
 		return;
 	}
 
@@ -315,6 +487,7 @@ wh_csv_reader(TupleDesc columns, const char *encoding, WhCsvSource source, void 
 		getTypeInputInfo(TupleDescAttr(columns, i)->atttypid, &input, &reader->params[i]);
 		fmgr_info(input, &reader->inputs[i]);
 	}
+	reader->owner = CurrentResourceOwner;
 	reader->rel = table_open(NamespaceRelationId, AccessShareLock);
 	reader->copy = BeginCopyFrom(NULL, reader->rel, NULL, NULL, false, give_bytes,
 								 NIL, options);
@@ -348,11 +521,18 @@ wh_csv_next(WhCsvReader *reader, Datum *values, bool *isnull)
 	return true;
 }
 
+/*
+ * End; whoever takes the rows may have begun a subtransaction meanwhile.
+ */
 void
 wh_csv_reader_end(WhCsvReader *reader)
 {
+	ResourceOwner owner = CurrentResourceOwner;
+
 	EndCopyFrom(reader->copy);
-	table_close(reader->rel, AccessShareLock);
+	CurrentResourceOwner = reader->owner;
+	table_close(reader->rel, NoLock);
+	CurrentResourceOwner = owner;
 	reading = NULL;
 }
 

@@ -457,7 +457,7 @@ put_plan(ReturnSetInfo *rsinfo, int seq, const WhUnit *unit)
 
 	values[0] = Int32GetDatum(seq);
 	values[1] = CStringGetTextDatum(unit->tenant->name);
-	nulls[2] = wh_template_is_live(unit->tmpl);
+	nulls[2] = wh_template_is_local(unit->tmpl) || wh_template_is_live(unit->tmpl);
 	if (!nulls[2])
 		values[2] = CStringGetTextDatum(wh_fetch_sql(unit->tmpl, unit->tenant, &unit->period,
 													 condition));

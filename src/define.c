@@ -19,10 +19,12 @@
 
 #include "audit.h"
 #include "conn.h"
+#include "depend.h"
 #include "describe.h"
 #include "gate.h"
 #include "live.h"
 #include "livetable.h"
+#include "local.h"
 #include "matview.h"
 #include "pause.h"
 #include "published.h"
@@ -82,6 +84,7 @@ static void reset_settings(FunctionCallInfo fcinfo, WhTemplate *tmpl);
 static bool is_resettable(Argument arg);
 static char *resettable_names(void);
 static void check_tenants(const WhTemplate *tmpl);
+static void check_readers(const char *name);
 static void infer_columns(WhTemplate *tmpl, const char *sample_tenant);
 static WhTenant *choose_tenant(const WhTemplate *tmpl);
 static char *changed_settings(FunctionCallInfo fcinfo, const WhTemplate *tmpl);
@@ -117,6 +120,7 @@ wh_add_template(PG_FUNCTION_ARGS)
 	check_tenants(tmpl);
 	infer_columns(tmpl, sample_tenant);
 	wh_template_check(tmpl);
+	wh_depend_check(tmpl);
 	wh_template_insert(tmpl);
 	wh_role_leave(&caller);
 
@@ -154,6 +158,7 @@ wh_alter_template(PG_FUNCTION_ARGS)
 		check_tenants(tmpl);
 	infer_columns(tmpl, sample_tenant);
 	wh_template_check(tmpl);
+	wh_depend_check(tmpl);
 	wh_template_update(tmpl);
 
 	/* A view that cannot be changed now is warned of; the next run does it. */
@@ -190,6 +195,7 @@ wh_drop_template(PG_FUNCTION_ARGS)
 
 	wh_become_owner(&caller);
 	tmpl = wh_template(name);
+	check_readers(name);
 	slices = wh_slices(name, NULL);
 	foreach(lc, wh_published(name, NULL))
 	{
@@ -272,7 +278,7 @@ wh_template_sql(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 
 	wh_become_owner(&caller);
-	templates = PG_ARGISNULL(0) ? wh_templates_all()
+	templates = PG_ARGISNULL(0) ? wh_depend_order(wh_templates_all())
 		: list_make1(wh_template(text_to_cstring(PG_GETARG_TEXT_PP(0))));
 	wh_role_leave(&caller);
 
@@ -482,9 +488,32 @@ check_tenants(const WhTemplate *tmpl)
 }
 
 /*
+ * Refuse to drop a template that others are made of.
+ */
+static void
+check_readers(const char *name)
+{
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, wh_depend_readers(name))
+		appendStringInfo(&names, "%s\"%s\"", names.len == 0 ? "" : ", ",
+						 ((const WhTemplate *) lfirst(lc))->name);
+	if (names.len == 0)
+		return;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop template \"%s\" because other templates depend on it", name),
+			 errdetail("Templates: %s.", names.data),
+			 errhint("Drop these first, or change their option depends_on with _wh.alter_template().")));
+}
+
+/*
  * Where a template has no column definitions, ask a tenant which columns its
- * query returns; a live one's runs here, over what the tenant has.  The day it
- * is rendered for does not matter, since nothing is read.
+ * query returns; a live or a derived one's runs here, over what the tenant has.
+ * The day it is rendered for does not matter, since nothing is read.
  */
 static void
 infer_columns(WhTemplate *tmpl, const char *sample_tenant)
@@ -507,6 +536,12 @@ infer_columns(WhTemplate *tmpl, const char *sample_tenant)
 	if (wh_template_is_live(tmpl))
 	{
 		tmpl->column_definitions = wh_describe_definitions(wh_live_describe(tmpl, tenant));
+		return;
+	}
+	if (wh_template_is_local(tmpl))
+	{
+		tmpl->column_definitions =
+			wh_columns_sql(wh_local_columns(tmpl, tenant, &period));
 		return;
 	}
 	values.tenant = tenant->name;

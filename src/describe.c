@@ -30,7 +30,7 @@ static int	find_remote(const WhRemoteColumns *remote, const char *name);
 static int	find_declared(TupleDesc declared, const char *name);
 static bool fits(const WhRemoteColumn *source, Oid declared);
 static bool builtin_fits(Oid source, Oid declared);
-static const char *base_name(const char *type_name);
+static char *base_name(const char *type_name);
 static WhDrift *make_drift(WhChange change, Form_pg_attribute att,
 						   const WhRemoteColumn *column);
 static char *drift_line(const WhDrift *drift);
@@ -176,7 +176,8 @@ wh_describe_check(const WhRemoteColumns *remote, const WhTemplate *tmpl,
 	if (lines == NIL || (adapts && missing < tmpl->columns->natts))
 		return lines;
 
-	wh_remote_failed_mark();
+	if (!wh_template_is_local(tmpl))
+		wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("columns at the source differ from those that template \"%s\" declares",
@@ -411,14 +412,23 @@ builtin_fits(Oid source, Oid declared)
 }
 
 /*
- * Return a type's name without its schema: "mood" of public.mood.
+ * Return a type's name without its schema and its modifier: "mood" of
+ * public.mood, "geometry" of public.geometry(Point,4326).  What a quoted name
+ * has in parentheses is its own.
  */
-static const char *
+static char *
 base_name(const char *type_name)
 {
 	const char *dot = strrchr(type_name, '.');
+	char	   *name = pstrdup(dot != NULL ? dot + 1 : type_name);
+	char	   *quote = strrchr(name, '"');
+	char	   *modifier = strchr(quote != NULL ? quote : name, '(');
+	char	   *rest = modifier != NULL ? strchr(modifier, ')') : NULL;
 
-	return dot != NULL ? dot + 1 : type_name;
+	if (rest != NULL)
+		memmove(modifier, rest + 1, strlen(rest));
+
+	return name;
 }
 
 /*

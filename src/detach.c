@@ -365,7 +365,8 @@ compare_names(const ListCell *a, const ListCell *b)
 }
 
 /*
- * Say what needed nothing: month and year tables, and views of live templates.
+ * Say what needed nothing: month and year tables, views of live templates, and
+ * derived relations, whose query is their own.
  */
 static void
 list_rolled_up(Leaving *leaving)
@@ -377,6 +378,13 @@ list_rolled_up(Leaving *leaving)
 		const WhSlice *slice = (const WhSlice *) lfirst(lc);
 		Oid			relid = wh_slice_relid(slice);
 
+		if (OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_MATVIEW)
+		{
+			say(leaving, "materialized view %s: " INT64_FORMAT " rows, keeps its query",
+				quote_qualified_identifier(slice->relation_schema, slice->relation_name),
+				slice->row_count);
+			continue;
+		}
 		if (slice->period.kind == WH_DAY || !OidIsValid(relid) ||
 			(slice->period.kind == WH_WHOLE && was_fetching(leaving, relid)))
 			continue;

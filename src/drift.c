@@ -19,6 +19,7 @@
 #include "drift.h"
 #include "fetch.h"
 #include "live.h"
+#include "local.h"
 #include "pool.h"
 #include "refresh.h"
 #include "run.h"
@@ -96,7 +97,7 @@ wh_drift_refuse(const WhTenant *tenant)
 			const char *subject;
 			WhLease    *lease;
 
-			if (!wh_template_applies(tmpl, tenant))
+			if (!wh_template_applies(tmpl, tenant) || wh_template_is_local(tmpl))
 				continue;
 			subject = psprintf("Tenant \"%s\", template \"%s\".", tenant->name, tmpl->name);
 			if (wh_template_is_live(tmpl))
@@ -163,6 +164,16 @@ look(WhRun *run, void *arg)
 		/* It has a way of its own: a failure says nothing of the others. */
 		work->reached = true;
 		put_drifts(work, wh_live_describe(work->tmpl, work->tenant));
+		return;
+	}
+
+	if (wh_template_is_local(work->tmpl))
+	{
+		WhPeriod	whole = wh_period_whole();
+
+		work->reached = true;
+		put_drifts(work, wh_describe_of(wh_local_columns(work->tmpl, work->tenant,
+														 wh_template_is_daily(work->tmpl) ? &day : &whole)));
 		return;
 	}
 

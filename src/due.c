@@ -7,7 +7,11 @@
  */
 #include "postgres.h"
 
+#include "utils/timestamp.h"
+
+#include "depend.h"
 #include "due.h"
+#include "inputlog.h"
 #include "run.h"
 #include "slice.h"
 
@@ -37,6 +41,31 @@ wh_due_rechecks(const WhTemplate *tmpl, const WhTenant *tenant, DateADT today)
 			if (is_recheck_due(tmpl, tenant, day, age))
 				days = list_append_unique_int(days, day);
 		}
+	}
+
+	return days;
+}
+
+/*
+ * List days that inputs have overtaken; see due.h.
+ */
+List *
+wh_due_overtaken(const WhTemplate *tmpl, const WhTenant *tenant)
+{
+	List	   *days = NIL;
+	ListCell   *lc;
+
+	if (tmpl->depends_on == NIL)
+		return NIL;
+
+	foreach(lc, wh_inputlog_days(tmpl->name, wh_depend_chain(tmpl), tenant->name))
+	{
+		DateADT		day = lfirst_int(lc);
+		const WhSlice *slice = wh_slice_covering(tmpl->name, tenant->name, day);
+
+		if (slice != NULL && !list_member_int(slice->missing, day) &&
+			!wh_due_is_frozen(tmpl, tenant, day))
+			days = lcons_int(day, days);
 	}
 
 	return days;
@@ -100,6 +129,8 @@ wh_due_is_frozen(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
 		return false;
 	if (slice->period.kind != WH_DAY)
 		return !list_member_int(slice->missing, day);
+	if (wh_template_is_local(tmpl))
+		return wh_period_span(&period, tenant->time_zone).end <= GetCurrentTimestamp();
 
 	return slice->as_of >= wh_period_span(&period, tenant->time_zone).end;
 }

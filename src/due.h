@@ -18,6 +18,12 @@ extern List *wh_due_rechecks(const WhTemplate *tmpl, const WhTenant *tenant,
 							 DateADT today);
 
 /*
+ * List the days (of DateADT) of a derived template whose inputs have changed
+ * since they were made, as by late data; newest first.
+ */
+extern List *wh_due_overtaken(const WhTemplate *tmpl, const WhTenant *tenant);
+
+/*
  * List the days (of DateADT) that an older version of the template made,
  * newest first.
  */
@@ -29,7 +35,11 @@ extern List *wh_due_old_versions(const WhTemplate *tmpl, const WhTenant *tenant)
  */
 extern List *wh_due_lost(const WhTemplate *tmpl, const WhTenant *tenant);
 
-/* Is the day closed, stored, and by its template never to be fetched again? */
+/*
+ * Is the day closed, stored, and by its template never to be fetched again?  A
+ * source is asked once more after the day has closed; what is made here tells
+ * how things stood then, so the last of the day's own stays.
+ */
 extern bool wh_due_is_frozen(const WhTemplate *tmpl, const WhTenant *tenant,
 							 DateADT day);
 

@@ -33,7 +33,7 @@
 #include "gate.h"
 #include "names.h"
 #include "pool.h"
-#include "range.h"
+#include "rowcheck.h"
 #include "session.h"
 #include "settings.h"
 #include "slice.h"
@@ -63,10 +63,7 @@ typedef struct Fetch
 	bool		prove;
 	const WhRowSink *sink;
 	MemoryContext caller;		/* what it saw is told in there */
-	bool		ranged;			/* rows are checked against the period */
-	WhRange		range;
-	int64		rows;
-	int64		bytes;
+	WhRowCheck	check;
 	int64		batch_rows;
 	int64		batch_bytes;
 	MemoryContext batch;
@@ -95,17 +92,10 @@ static void begin_progress(const Fetch *fetch);
 static void show_progress(const Fetch *fetch);
 static char *copy_sql(const char *query, TupleDesc columns,
 					  const WhRemoteColumns *remote, const char *condition);
-static void set_time_check(Fetch *fetch);
 static void begin_copy(WhConn *conn, const char *sql, int ncolumns);
 static void receive(Fetch *fetch, WhConn *conn, WhDecoder *decoder);
 static void take_message(Fetch *fetch, WhDecoder *decoder, char *data, int len);
 static bool take_next(Fetch *fetch, WhDecoder *decoder);
-static void check_row(Fetch *fetch, const Datum *values, const bool *isnull);
-static bool in_period(const Fetch *fetch, const Datum *values,
-					  const bool *isnull);
-static void raise_outside(const Fetch *fetch, const bool *isnull) pg_attribute_noreturn();
-static void raise_over_cap(const Fetch *fetch, const char *what, int64 cap,
-						   const char *option) pg_attribute_noreturn();
 static void end_copy(const Fetch *fetch, WhConn *conn,
 					 const WhDecoder *decoder);
 static void tell_drift(const Fetch *fetch, const List *lines,
@@ -349,7 +339,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 	fetch->batch = AllocSetContextCreate(CurrentMemoryContext,
 										 "pg_warehouse batch", 0, BATCH_KEPT,
 										 ALLOCSET_DEFAULT_MAXSIZE);
-	set_time_check(fetch);
+	wh_rowcheck_begin(&fetch->check, fetch->tmpl, fetch->tenant, fetch->period,
+					  fetch->subject);
 	decoder = wh_decoder(columns, fetch->subject, field_cap,
 						 Max(field_cap, MIN_ROW_CAP));
 
@@ -375,8 +366,8 @@ stream_slice(Fetch *fetch, WhFetched *fetched)
 
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
-	fetched->rows = fetch->rows;
-	fetched->bytes = fetch->bytes;
+	fetched->rows = fetch->check.rows;
+	fetched->bytes = fetch->check.bytes;
 	fetched->fetch_ms = INSTR_TIME_GET_MILLISEC(duration);
 	fetched->as_of = wh_conn_session(conn)->as_of;
 	wh_pool_give(lease);
@@ -429,7 +420,7 @@ static void
 show_progress(const Fetch *fetch)
 {
 	const int	params[] = {PROGRESS_COPY_BYTES_PROCESSED, PROGRESS_COPY_TUPLES_PROCESSED};
-	const int64 values[] = {fetch->bytes, fetch->rows};
+	const int64 values[] = {fetch->check.bytes, fetch->check.rows};
 
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
 }
@@ -480,22 +471,6 @@ copy_sql(const char *query, TupleDesc columns, const WhRemoteColumns *remote,
 					 query, condition ? " WHERE " : "", condition ? condition : "");
 
 	return sql.data;
-}
-
-/*
- * Find the column and the bounds that rows are checked against.
- */
-static void
-set_time_check(Fetch *fetch)
-{
-	WhSpan		span;
-
-	if (fetch->period->kind == WH_WHOLE)
-		return;
-
-	span = wh_period_span(fetch->period, fetch->tenant->time_zone);
-	fetch->ranged = wh_range_of(fetch->tmpl->columns, fetch->tmpl->time_column,
-								fetch->period, &span, &fetch->range);
 }
 
 /*
@@ -556,12 +531,7 @@ receive(Fetch *fetch, WhConn *conn, WhDecoder *decoder)
 static void
 take_message(Fetch *fetch, WhDecoder *decoder, char *data, int len)
 {
-	int64		max_bytes = fetch->tmpl->max_bytes;
-
-	fetch->bytes += len;
-	if (max_bytes > 0 && fetch->bytes > max_bytes)
-		raise_over_cap(fetch, "bytes", max_bytes, "max_bytes");
-
+	wh_rowcheck_bytes(&fetch->check, len);
 	fetch->batch_bytes += len;
 	wh_decoder_feed(decoder, data, len);
 	while (take_next(fetch, decoder))
@@ -589,7 +559,7 @@ take_next(Fetch *fetch, WhDecoder *decoder)
 
 	if (stored != NULL && wh_decoder_skip(decoder, stored))
 	{
-		check_row(fetch, stored->tts_values, stored->tts_isnull);
+		wh_rowcheck_row(&fetch->check, stored->tts_values, stored->tts_isnull);
 		if (sink->every != NULL)
 			sink->every(sink->every_arg, stored->tts_values, stored->tts_isnull);
 		sink->met(sink->arg);
@@ -597,73 +567,12 @@ take_next(Fetch *fetch, WhDecoder *decoder)
 	}
 	if (!wh_decoder_next(decoder, fetch->values, fetch->isnull))
 		return false;
-	check_row(fetch, fetch->values, fetch->isnull);
+	wh_rowcheck_row(&fetch->check, fetch->values, fetch->isnull);
 	if (sink->every != NULL)
 		sink->every(sink->every_arg, fetch->values, fetch->isnull);
 	sink->row(sink->arg, fetch->values, fetch->isnull);
 
 	return true;
-}
-
-/*
- * Check one row against the caps and the period.
- */
-static void
-check_row(Fetch *fetch, const Datum *values, const bool *isnull)
-{
-	int64		max_rows = fetch->tmpl->max_rows;
-
-	fetch->rows++;
-	if (max_rows > 0 && fetch->rows > max_rows)
-		raise_over_cap(fetch, "rows", max_rows, "max_rows");
-	if (fetch->ranged && !in_period(fetch, values, isnull))
-		raise_outside(fetch, isnull);
-}
-
-static bool
-in_period(const Fetch *fetch, const Datum *values, const bool *isnull)
-{
-	int			i = fetch->range.attnum - 1;
-
-	return wh_range_holds(&fetch->range, values[i], isnull[i]);
-}
-
-/*
- * Refuse a row that is not the period's.  The usual reason is a query that
- * cuts days in UTC at a tenant that lives elsewhere.
- */
-static void
-raise_outside(const Fetch *fetch, const bool *isnull)
-{
-	const WhTemplate *tmpl = fetch->tmpl;
-	bool		elsewhere = pg_strcasecmp(fetch->tenant->time_zone, "UTC") != 0 &&
-	strstr(tmpl->query, "{DAY_START}") == NULL;
-
-	wh_remote_failed_mark();
-	ereport(ERROR,
-			(errcode(ERRCODE_CHECK_VIOLATION),
-			 errmsg("row lies outside its %s", wh_period_kind_name(fetch->period->kind)),
-			 errdetail("%s\nRow %lld, column \"%s\"%s.", fetch->subject,
-					   (long long) fetch->rows, tmpl->time_column,
-					   isnull[fetch->range.attnum - 1] ? " is null" : ""),
-			 elsewhere ?
-			 errhint("Filter by {DAY_START} and {DAY_END}: this tenant's days are those of time zone \"%s\", not UTC's.",
-					 fetch->tenant->time_zone) :
-			 errhint("Have the query filter column \"%s\" by {DAY_START} and {DAY_END}.",
-					 tmpl->time_column)));
-}
-
-static void
-raise_over_cap(const Fetch *fetch, const char *what, int64 cap,
-			   const char *option)
-{
-	wh_remote_failed_mark();
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("template \"%s\" returned more than %lld %s",
-					fetch->tmpl->name, (long long) cap, what),
-			 errdetail("%s", fetch->subject),
-			 errhint("Raise the template's option %s with _wh.alter_template().", option)));
 }
 
 /*
@@ -683,7 +592,7 @@ end_copy(const Fetch *fetch, WhConn *conn, const WhDecoder *decoder)
 	while ((result = wh_conn_result(conn)) != NULL)
 		PQclear(result);
 
-	if (wh_decoder_at_end(decoder) && sent == fetch->rows)
+	if (wh_decoder_at_end(decoder) && sent == fetch->check.rows)
 		return;
 
 	wh_remote_failed_mark();
@@ -692,7 +601,7 @@ end_copy(const Fetch *fetch, WhConn *conn, const WhDecoder *decoder)
 			 errmsg("rows of tenant \"%s\" were truncated", fetch->tenant->name),
 			 errdetail("%s\nIt sent %lld rows, of which %lld arrived.",
 					   fetch->subject, (long long) sent,
-					   (long long) fetch->rows)));
+					   (long long) fetch->check.rows)));
 }
 
 /*

@@ -21,6 +21,8 @@ typedef struct WhFetched
 	TimestampTz as_of;			/* source clock in the reading snapshot */
 	List	   *drift;			/* what was adapted to, a char * per column */
 	WhTally		source;			/* of the reading snapshot, where asked for */
+	char	   *inputs;			/* derived: which runs of its inputs were seen
+								 * (wh_inputlog_seen()); else NULL */
 } WhFetched;
 
 /*

@@ -1,7 +1,7 @@
 /*
  * load.c
- *		The ways that rows take from a tenant into one relation, and the choice
- *		among them.
+ *		The ways that rows take into one relation, from a tenant or from a query
+ *		here, and the choice among them.
  *
  * No rows stored: a first fill.  Rows stored: a delta, which becomes a refill
  * as soon as so much differs that writing everything is faster.  What has
@@ -32,6 +32,7 @@
 #include "flat.h"
 #include "guc.h"
 #include "load.h"
+#include "local.h"
 #include "refill.h"
 #include "settings.h"
 
@@ -136,7 +137,8 @@ wh_load_again(Relation rel, const WhTemplate *tmpl, const WhTenant *tenant,
 	load.stored = stored;
 	load.context = CurrentMemoryContext;
 	load.loaded = loaded;
-	wh_check_outbound();
+	if (!wh_template_is_local(tmpl))
+		wh_check_outbound();
 
 	PG_TRY();
 	{
@@ -193,7 +195,10 @@ wh_load_rows(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *per
 	}
 
 	wh_load_tee(rules, sink);
-	wh_fetch(tmpl, tenant, period, rules->prove, sink, fetched);
+	if (wh_template_is_local(tmpl))
+		wh_local_rows(tmpl, tenant, period, rules->prove, sink, fetched);
+	else
+		wh_fetch(tmpl, tenant, period, rules->prove, sink, fetched);
 }
 
 void
@@ -251,7 +256,8 @@ raise_shrunk(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *per
 {
 	const char *day = wh_date_text(period->start);
 
-	wh_remote_failed_mark();
+	if (!wh_template_is_local(tmpl))
+		wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
 			 errmsg("a closed day came back with " INT64_FORMAT " of its "

@@ -70,8 +70,8 @@ extern void wh_load_again(Relation rel, const WhTemplate *tmpl,
 						  WhLoaded *loaded);
 
 /*
- * Stream rows to a sink from where the rules say, in any of these ways; what is
- * archived comes by there.  Between the two others, of which the first returns
+ * Stream rows to a sink from where the rules say, in any of these ways, or from
+ * the query of a derived template; what is archived comes by there.  Between the two others, of which the first returns
  * the level that the second is given.
  */
 extern int	wh_load_rows_begin(const WhLoadRules *rules);

@@ -3,11 +3,12 @@
  *		Create, index, own, grant, load and replace ONE materialized view.
  *
  * The body is a call of _wh.fetch() and nothing else, so pg_matviews shows no
- * secret and a plain REFRESH by any tool loads the same rows; which shorter
- * way they take when we are asked is load's.  A relation is touched only when
- * it is a slice: a permanent heap materialized view of the owner's that the
- * ledger lists.  When its columns are no longer the template's, a new one
- * takes its place together with its grants, comments and the view over it.
+ * secret and a plain REFRESH by any tool loads the same rows; that of a derived
+ * template is its query.  Which shorter way rows take when we are asked is
+ * load's.  A relation is touched only when it is a slice: a permanent heap
+ * materialized view of the owner's that the ledger lists.  When its columns are
+ * no longer the template's, or its body is another query, a new one takes its
+ * place together with its grants, comments and the view over it.
  * What the ledger says afterwards is the caller's.
  */
 #include "postgres.h"
@@ -35,9 +36,11 @@
 #include "guc.h"
 #include "kept.h"
 #include "livereader.h"
+#include "local.h"
 #include "lock.h"
 #include "matview.h"
 #include "names.h"
+#include "plain.h"
 #include "published.h"
 #include "settings.h"
 #include "slice.h"
@@ -57,11 +60,15 @@ typedef struct Target
 	const WhLoadRules *rules;	/* NULL: only the text is asked for */
 	Oid			relid;			/* InvalidOid: not there yet */
 	bool		populated;
-	bool		is_table;		/* of a template that was incremental */
+	bool		is_table;		/* of a template that was incremental, or a
+								 * derived one whose input was replaced */
 	bool		is_view;		/* of one that was live */
 	int64		rows;			/* stored, as the ledger says */
 	int64		lost;			/* that the ledger says were stored, and are
 								 * not there any more */
+	char	   *hash;			/* of the derived query that is to be its
+								 * body; NULL: it asks _wh.fetch() */
+	const char *hash_found;		/* of the query that is */
 } Target;
 
 static void find_target(Target *target);
@@ -78,7 +85,11 @@ static void fill(const Target *target, const char *name, WhLoaded *loaded);
 static void refresh(const Target *target, WhLoaded *loaded);
 static void replace(const Target *target, WhLoaded *loaded);
 static bool columns_fit(const Target *target);
+static bool body_fits(const Target *target);
 static char *definition(const Target *target, const char *name);
+static char *planned(const Target *target, const char *name);
+static char *definition_as(const Target *target, const char *name,
+						   const char *body);
 static char *name_of_new(const Target *target);
 static void create_indexes(const Target *target);
 static void grant_to_reader(const Target *target);
@@ -117,6 +128,8 @@ wh_matview_load(const WhTemplate *tmpl, const WhTenant *tenant,
 	int			nestlevel = wh_lock_bound();
 
 	target.rules = rules;
+	if (wh_template_is_local(tmpl))
+		target.hash = wh_local_hash(tmpl, tenant, period);
 	if (!wh_matview_schema_exists(tenant))
 		wh_matview_schema(tenant);
 
@@ -147,6 +160,9 @@ wh_matview_swap(const WhTemplate *tmpl, const WhTenant *tenant, Oid relid,
 	List	   *readers = NIL;
 	WhKept	   *kept;
 
+	/* What derived templates made of it keeps its rows until their turn. */
+	wh_plain_tables(wh_plain_reading(wh_plain_derived(tmpl->name, tenant->name), relid));
+
 	/* A view of all tenants' relations: first whoever rewrites it. */
 	if (!wh_template_is_daily(tmpl))
 		wh_published_lock(tmpl->name);
@@ -170,8 +186,9 @@ void
 wh_matview_check_dependents(const WhTemplate *tmpl, const WhTenant *tenant,
 							Oid relid, const char *what)
 {
-	List	   *ours = list_make1_oid(wh_unionview_over(tmpl, tenant));
+	List	   *ours = wh_plain_derived(tmpl->name, tenant->name);
 
+	ours = lappend_oid(ours, wh_unionview_over(tmpl, tenant));
 	if (!wh_template_is_daily(tmpl))
 		ours = list_concat(ours, wh_live_readers(tenant, relid));
 	wh_kept_check_others(relid, ours, what);
@@ -191,6 +208,11 @@ wh_matview_plan(const WhTemplate *tmpl, const WhTenant *tenant,
 
 	memset(plan, 0, sizeof(WhMatviewPlan));
 	target.rules = rules;
+	if (wh_template_is_local(tmpl))
+	{
+		target.hash = wh_local_hash(tmpl, tenant, period);
+		plan->sql = wh_local_text(tmpl, tenant, period);
+	}
 	slice = locate(&target);
 	plan->relation = quote_qualified_identifier(target.schema, target.name);
 	if (OidIsValid(target.relid) && slice == NULL)
@@ -203,17 +225,19 @@ wh_matview_plan(const WhTemplate *tmpl, const WhTenant *tenant,
 	if (!OidIsValid(target.relid))
 	{
 		fitting = WH_FIRST_FILL;
-		plan->sql = definition(&target, target.name);
+		plan->sql = planned(&target, target.name);
 		plan->locks = "AccessExclusiveLock on the new relation, which nobody sees yet";
 		plan->reason = "no rows were stored";
 	}
-	else if (get_rel_relkind(target.relid) != RELKIND_MATVIEW || !columns_fit(&target))
+	else if (get_rel_relkind(target.relid) != RELKIND_MATVIEW ||
+			 !columns_fit(&target) || !body_fits(&target))
 	{
 		fitting = WH_REFILL;
-		plan->sql = definition(&target, name_of_new(&target));
+		plan->sql = planned(&target, name_of_new(&target));
 		plan->locks = "RowExclusiveLock; AccessExclusiveLock by try as the last act";
 		plan->reason = get_rel_relkind(target.relid) != RELKIND_MATVIEW ?
 			"the template was kept otherwise: a new relation takes the old one's place" :
+			columns_fit(&target) ? "the query changed: a new relation takes the old one's place" :
 			"the template's columns changed: a new relation takes the old one's place";
 	}
 	else if (!wh_slice_is_populated(slice))
@@ -326,6 +350,7 @@ locate(Target *target)
 	{
 		target->schema = slice->relation_schema;
 		target->name = slice->relation_name;
+		target->hash_found = slice->query_hash;
 	}
 	else
 	{
@@ -389,7 +414,7 @@ check_ours(Target *target, const WhSlice *slice)
 		elog(ERROR, "cache lookup failed for relation %u", target->relid);
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	target->is_table = form->relkind == RELKIND_RELATION &&
-		target->period->kind == WH_WHOLE;
+		(target->period->kind == WH_WHOLE || target->hash != NULL);
 	target->is_view = form->relkind == RELKIND_VIEW &&
 		target->period->kind == WH_WHOLE;
 	fit = (target->is_view ||
@@ -400,7 +425,7 @@ check_ours(Target *target, const WhSlice *slice)
 	target->populated = form->relispopulated && !target->is_view;
 	ReleaseSysCache(tuple);
 
-	if (fit && slice != NULL && target->is_table)
+	if (fit && slice != NULL && target->is_table && target->hash == NULL)
 		check_plain(target);
 
 	/* Its row can be newer than this transaction's only snapshot. */
@@ -456,7 +481,8 @@ load(const Target *target, WhMatviewResult *result)
 
 	if (!OidIsValid(target->relid))
 		create(target, loaded);
-	else if (!target->is_table && !target->is_view && columns_fit(target))
+	else if (!target->is_table && !target->is_view && columns_fit(target) &&
+			 body_fits(target))
 		refresh(target, loaded);
 	else
 	{
@@ -476,6 +502,7 @@ load(const Target *target, WhMatviewResult *result)
 						  loaded->fetched.fetch_ms - loaded->lock_ms, 0);
 	result->schema = target->schema;
 	result->name = target->name;
+	result->query_hash = target->hash;
 	result->size_bytes =
 		wh_relation_bytes(get_relname_relid(target->name,
 											get_namespace_oid(target->schema,
@@ -582,6 +609,7 @@ static void
 replace(const Target *target, WhLoaded *loaded)
 {
 	char	   *fresh = name_of_new(target);
+	bool		other_columns = !columns_fit(target);
 	WhKept	   *kept;
 
 	check_method(target, WH_REFILL);
@@ -593,7 +621,7 @@ replace(const Target *target, WhLoaded *loaded)
 	loaded->method = WH_REFILL;
 	loaded->reason = target->is_table ? "there was a table" :
 		target->is_view ? "there was a view of a live template" :
-		"the template's columns changed";
+		other_columns ? "the template's columns changed" : "the query changed";
 	loaded->counts.deleted = target->rows;
 
 	kept = wh_matview_swap(target->tmpl, target->tenant, target->relid, fresh,
@@ -620,6 +648,17 @@ columns_fit(const Target *target)
 }
 
 /*
+ * Is its body the query that the template would have it made with?  That of
+ * any other template never changes.
+ */
+static bool
+body_fits(const Target *target)
+{
+	return target->hash == NULL ||
+		(target->hash_found != NULL && strcmp(target->hash, target->hash_found) == 0);
+}
+
+/*
  * Name what will take the place of the relation that is there.
  */
 static char *
@@ -628,28 +667,55 @@ name_of_new(const Target *target)
 	return wh_bounded_name(psprintf("%s.new", target->name));
 }
 
+/*
+ * Write the statement that makes the relation.
+ */
 static char *
 definition(const Target *target, const char *name)
 {
 	const WhTemplate *tmpl = target->tmpl;
+
+	if (target->hash != NULL)
+		return definition_as(target, name,
+							 wh_local_body(tmpl, target->tenant, target->period));
+
+	/* The tenant's first name: a rename need not touch what exists. */
+	return definition_as(target, name,
+						 psprintf("SELECT * FROM _wh.fetch(%s, %s, %s::pg_catalog.date)"
+								  " AS r (%s)",
+								  quote_literal_cstr(tmpl->name),
+								  quote_literal_cstr(target->tenant->key),
+								  target->period->kind == WH_WHOLE ? "NULL" :
+								  quote_literal_cstr(wh_date_text(target->period->start)),
+								  wh_columns_sql(tmpl->columns)));
+}
+
+/*
+ * The same for people: a derived query as they wrote it, though what it reads
+ * may not be there yet.
+ */
+static char *
+planned(const Target *target, const char *name)
+{
+	if (target->hash == NULL)
+		return definition(target, name);
+
+	return definition_as(target, name,
+						 wh_local_text(target->tmpl, target->tenant, target->period));
+}
+
+static char *
+definition_as(const Target *target, const char *name, const char *body)
+{
+	const char *tablespace = target->tmpl->daily_tablespace;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE MATERIALIZED VIEW %s USING heap",
 					 quote_qualified_identifier(target->schema, name));
-	if (tmpl->daily_tablespace != NULL)
-		appendStringInfo(&sql, " TABLESPACE %s",
-						 quote_identifier(tmpl->daily_tablespace));
-
-	/* The tenant's first name: a rename need not touch what exists. */
-	appendStringInfo(&sql,
-					 " AS SELECT * FROM _wh.fetch(%s, %s, %s::pg_catalog.date)"
-					 " AS r (%s) WITH NO DATA",
-					 quote_literal_cstr(tmpl->name),
-					 quote_literal_cstr(target->tenant->key),
-					 target->period->kind == WH_WHOLE ? "NULL" :
-					 quote_literal_cstr(wh_date_text(target->period->start)),
-					 wh_columns_sql(tmpl->columns));
+	if (tablespace != NULL)
+		appendStringInfo(&sql, " TABLESPACE %s", quote_identifier(tablespace));
+	appendStringInfo(&sql, " AS %s WITH NO DATA", body);
 
 	return sql.data;
 }

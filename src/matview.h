@@ -18,6 +18,7 @@ typedef struct WhMatviewResult
 	bool		replaced;		/* a relation with other columns took its
 								 * place */
 	char	   *content_hash;	/* of what is stored; NULL unless proved */
+	char	   *query_hash;		/* of a derived relation's query; else NULL */
 } WhMatviewResult;
 
 /*

@@ -34,6 +34,7 @@
 #include "matview.h"
 #include "names.h"
 #include "pause.h"
+#include "plain.h"
 #include "published.h"
 #include "retired.h"
 #include "run.h"
@@ -463,6 +464,8 @@ drop_leftovers(const WhTenant *tenant, Leftovers *leftovers)
 	WhTenant	closed = *tenant;
 	ListCell   *lc;
 
+	/* What derived templates made stands by itself when their inputs go. */
+	wh_plain_tables(wh_plain_derived(NULL, tenant->name));
 	foreach(lc, shown_templates(tenant))
 		wh_unionview_detach(wh_template(strVal(lfirst(lc))), tenant);
 
@@ -471,6 +474,8 @@ drop_leftovers(const WhTenant *tenant, Leftovers *leftovers)
 	{
 		const WhSlice *slice = (const WhSlice *) lfirst(lc);
 
+		if (!OidIsValid(wh_slice_relid(slice)))
+			continue;
 		if (has_room(leftovers, slice->template_name))
 			now = lappend_oid(now, wh_slice_relid(slice));
 		else

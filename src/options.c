@@ -54,7 +54,7 @@ static const Option known[] = {
 	{"archive_retention", SHAPE_INTERVAL, true},
 	{"daily_retention", SHAPE_INTERVAL, true},
 	{"daily_tablespace", SHAPE_STRING, true},
-	{"depends_on", SHAPE_STRINGS, false},
+	{"depends_on", SHAPE_STRINGS, true},
 	{"freshness_target", SHAPE_INTERVAL, true},
 	{"frozen", SHAPE_BOOLEAN, true},
 	{"max_bytes", SHAPE_COUNT, true},
@@ -103,6 +103,7 @@ static Interval *get_interval(Jsonb *json, const char *name);
 static bool get_bool(Jsonb *json, const char *name, bool if_missing);
 static int64 get_count(Jsonb *json, const char *name, int64 if_missing);
 static double get_fraction(Jsonb *json, const char *name, double if_missing);
+static List *get_strings(Jsonb *json, const char *name);
 static List *get_recheck_days(Jsonb *json);
 static int64 get_microseconds(Jsonb *json, const char *name, int64 if_missing);
 
@@ -154,6 +155,8 @@ wh_options_read(Jsonb *json, WhOptions *options)
 	options->shrink_min_rows = get_count(json, "shrink_min_rows",
 										 DEFAULT_SHRINK_MIN_ROWS);
 	options->recheck_days = get_recheck_days(json);
+
+	options->depends_on = get_strings(json, "depends_on");
 
 	options->daily_tablespace = get_string(json, "daily_tablespace");
 	options->tablespace = get_string(json, "tablespace");
@@ -459,6 +462,29 @@ get_fraction(Jsonb *json, const char *name, double if_missing)
 
 	return DatumGetFloat8(DirectFunctionCall1(numeric_float8,
 											  NumericGetDatum(value->val.numeric)));
+}
+
+/*
+ * List the strings of an array; none where the option is missing.
+ */
+static List *
+get_strings(Jsonb *json, const char *name)
+{
+	JsonbValue *value = get(json, name);
+	List	   *strings = NIL;
+	JsonbIterator *it;
+	JsonbValue	element;
+
+	if (value == NULL)
+		return NIL;
+
+	it = JsonbIteratorInit(value->val.binary.data);
+	(void) JsonbIteratorNext(&it, &element, false);
+	while (JsonbIteratorNext(&it, &element, true) == WJB_ELEM)
+		strings = lappend(strings, pnstrdup(element.val.string.val,
+											element.val.string.len));
+
+	return strings;
 }
 
 /*

@@ -28,6 +28,7 @@ typedef struct WhOptions
 	int64		max_field_bytes;
 	bool		public_view;
 	WhLayout	layout;
+	List	   *depends_on;		/* of char *: templates that come first */
 	double		max_shrink;		/* the part of its rows that a day may lose */
 	int64		shrink_min_rows;	/* a smaller day may lose any part */
 	List	   *recheck_days;	/* of int, ascending: ages of closed days */

@@ -11,6 +11,7 @@
 
 #include <zstd.h>
 
+#include "commands/tablespace.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "miscadmin.h"
@@ -94,6 +95,7 @@ wh_pack_begin(void)
 	(void) ZSTD_CCtx_setParameter(pack->packer, ZSTD_c_compressionLevel, LEVEL);
 	(void) ZSTD_CCtx_setParameter(pack->packer, ZSTD_c_checksumFlag, 1);
 	pack->sum = begin_sum();
+	PrepareTempTablespaces();
 	pack->file = OpenTemporaryFile(false);
 
 	return pack;

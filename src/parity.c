@@ -15,6 +15,7 @@
 
 #include "describe.h"
 #include "fetch.h"
+#include "local.h"
 #include "parity.h"
 #include "pool.h"
 #include "spi.h"
@@ -23,7 +24,8 @@
 static List *geometry_columns(const WhTemplate *tmpl);
 static void count_at_source(WhParity *parity, const WhTemplate *tmpl,
 							const WhTenant *tenant);
-static void count_here(WhParity *parity);
+static void count_here(const WhParity *parity, const char *from,
+					   WhCounts *counts);
 static char *counting_sql(const WhParity *parity, const char *from, const char *later);
 static char *later_condition(const WhTemplate *tmpl, const WhTenant *tenant);
 
@@ -65,8 +67,14 @@ wh_parity_count(WhParity *parity, const WhTemplate *tmpl, const WhTenant *tenant
 	n = list_length(parity->geometries);
 	parity->source.nulls = (int64 *) palloc0(sizeof(int64) * (n + 1));
 	parity->stored.nulls = (int64 *) palloc0(sizeof(int64) * (n + 1));
-	count_at_source(parity, tmpl, tenant);
-	count_here(parity);
+	if (wh_template_is_local(tmpl))
+		count_here(parity, psprintf("(\n%s\n)", wh_local_body(tmpl, tenant, &parity->slice->period)),
+				   &parity->source);
+	else
+		count_at_source(parity, tmpl, tenant);
+	count_here(parity, quote_qualified_identifier(parity->slice->relation_schema,
+												  parity->slice->relation_name),
+			   &parity->stored);
 }
 
 /*
@@ -130,18 +138,13 @@ count_at_source(WhParity *parity, const WhTemplate *tmpl, const WhTenant *tenant
 }
 
 static void
-count_here(WhParity *parity)
+count_here(const WhParity *parity, const char *from, WhCounts *counts)
 {
 	SPI_connect();
-	(void) wh_spi(SPI_OK_SELECT,
-				  counting_sql(parity,
-							   quote_qualified_identifier(parity->slice->relation_schema,
-														  parity->slice->relation_name),
-							   "false"),
-				  NULL, 0);
-	parity->stored.rows = wh_col_int8(0, 1, 0);
+	(void) wh_spi(SPI_OK_SELECT, counting_sql(parity, from, "false"), NULL, 0);
+	counts->rows = wh_col_int8(0, 1, 0);
 	for (int i = 0; i < list_length(parity->geometries); i++)
-		parity->stored.nulls[i] = wh_col_int8(0, i + 3, 0);
+		counts->nulls[i] = wh_col_int8(0, i + 3, 0);
 	SPI_finish();
 }
 

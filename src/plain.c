@@ -4,9 +4,9 @@
  *
  * On disk the two are the same: heap, toast, indexes, statistics.  What makes
  * one a materialized view is its rule, which names _wh.fetch(), and the kind in
- * pg_class.  Both are changed here and nothing is copied, so that years of days
- * take no room and no time, and views keep the relation that they were built
- * on.  It happens in the catalogs, which check nothing, so this file looks
+ * pg_class, or, of a derived one, what it reads.  Both are changed here and
+ * nothing is copied, so that years of days take no room and no time, and views
+ * keep the relation that they were built on.  It happens in the catalogs, which check nothing, so this file looks
  * first; what a relation was for is the caller's.
  */
 #include "postgres.h"
@@ -24,13 +24,20 @@
 #include "miscadmin.h"
 #include "rewrite/rewriteRemove.h"
 #include "rewrite/rewriteSupport.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "depend.h"
+#include "lock.h"
 #include "plain.h"
+#include "slice.h"
 #include "spi.h"
 
 static void *read_candidate(uint64 row);
+static bool reads(Oid relid, Oid what);
+static char *name_of(Oid relid);
 static void check_fit(Relation rel);
 static void drop_rule(Oid relid);
 static void set_kind(Oid relid);
@@ -86,6 +93,108 @@ wh_plain_table(Oid relid)
 	set_kind(relid);
 	InvokeObjectPostAlterHook(RelationRelationId, relid, 0);
 	CommandCounterIncrement();
+}
+
+/*
+ * List derived relations; see plain.h.
+ */
+List *
+wh_plain_derived(const char *input, const char *tenant)
+{
+	List	   *relids = NIL;
+	ListCell   *lc;
+	ListCell   *ls;
+
+	foreach(lc, input == NULL ? wh_templates_all() : wh_depend_readers(input))
+	{
+		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
+
+		if (!wh_template_is_local(tmpl))
+			continue;
+		foreach(ls, wh_slices(tmpl->name, tenant))
+		{
+			Oid			relid = wh_slice_relid((const WhSlice *) lfirst(ls));
+
+			if (OidIsValid(relid) && get_rel_relkind(relid) == RELKIND_MATVIEW)
+				relids = lappend_oid(relids, relid);
+		}
+	}
+
+	return relids;
+}
+
+/*
+ * Make tables of several; see plain.h.
+ */
+void
+wh_plain_tables(const List *relids)
+{
+	List	   *busy;
+	ListCell   *lc;
+
+	if (relids == NIL)
+		return;
+
+	busy = wh_lock_at_once(list_copy(relids));
+	if (busy != NIL)
+		wh_lock_missed(linitial_oid(busy),
+					   psprintf("materialized view %s", name_of(linitial_oid(busy))));
+	foreach(lc, relids)
+	{
+		Relation	rel = relation_open(lfirst_oid(lc), NoLock);
+		bool		populated = rel->rd_rel->relispopulated;
+
+		relation_close(rel, NoLock);
+		if (populated)
+			wh_plain_table(lfirst_oid(lc));
+		else
+			wh_ddl(psprintf("DROP MATERIALIZED VIEW %s", name_of(lfirst_oid(lc))));
+	}
+}
+
+List *
+wh_plain_reading(const List *relids, Oid relid)
+{
+	List	   *reading = NIL;
+	ListCell   *lc;
+
+	foreach(lc, relids)
+	{
+		if (reads(lfirst_oid(lc), relid))
+			reading = lappend_oid(reading, lfirst_oid(lc));
+	}
+
+	return reading;
+}
+
+/*
+ * Does the query of a view name that relation?
+ */
+static bool
+reads(Oid relid, Oid what)
+{
+	WhArg		args[] = {{OIDOID, ObjectIdGetDatum(relid), false},
+	{OIDOID, ObjectIdGetDatum(what), false}};
+	bool		found;
+
+	SPI_connect();
+	found = wh_spi(SPI_OK_SELECT,
+				   "SELECT FROM pg_catalog.pg_depend AS d"
+				   " JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid"
+				   " WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+				   " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+				   " AND r.ev_class = $1 AND d.refobjid = $2 LIMIT 1",
+				   args, lengthof(args)) > 0;
+	SPI_finish();
+
+	return found;
+}
+
+static char *
+name_of(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
 }
 
 /*

@@ -26,4 +26,20 @@ extern List *wh_plain_candidates(void); /* of WhFetching * */
  */
 extern void wh_plain_table(Oid relid);
 
+/*
+ * List the materialized views (OIDs) that derived templates have made for a
+ * tenant; of those which name this template as an input, or all (NULL).
+ */
+extern List *wh_plain_derived(const char *input, const char *tenant);
+
+/*
+ * Let materialized views stand without their queries, which may read what is
+ * about to go: all of them become tables at one moment, and one without rows
+ * goes; 55P03 when readers do not make room.
+ */
+extern void wh_plain_tables(const List *relids);
+
+/* Pick those that read a relation by their query. */
+extern List *wh_plain_reading(const List *relids, Oid relid);
+
 #endif							/* WH_PLAIN_H */

@@ -10,6 +10,9 @@
  * same tenant first, whose connection it may still have.  No tenant is at work
  * in more workers than it has max_connections.
  *
+ * A derived template's share is taken only after those of the same tenant that
+ * it is made of; another tenant's never hold it up.
+ *
  * A unit that is to be tried again goes back to the head of its share, which
  * nobody takes before its time; nor, where it is the tenant that keeps us
  * waiting, another share of that tenant.  Meanwhile the worker takes what else
@@ -62,8 +65,17 @@ typedef struct Share
 	int			template;		/* NOBODY: all of the tenant's */
 	int			first;			/* its next unit that waits, or NOBODY */
 	bool		busy;
+	bool		lost;			/* a unit of it is, or of an input of it */
+	int			inputs;			/* shares that it waits for */
 	TimestampTz not_before;
 } Share;
+
+/* One share has to wait until another is done. */
+typedef struct Wait
+{
+	int			share;
+	int			input;
+} Wait;
 
 typedef struct Unit
 {
@@ -104,12 +116,14 @@ struct WhQueue
 	int			ntenants;
 	int			ntemplates;
 	int			nshares;
+	int			nwaits;
 	int			nunits;
 	int			nworkers;
 	int			nsettings;
 	Size		tenants;		/* offsets from here */
 	Size		templates;
 	Size		shares;
+	Size		waits;
 	Size		units;
 	Size		workers;
 	Size		settings;
@@ -130,16 +144,20 @@ typedef struct Draft
 	Share	   *shares;
 	int			nshares;
 	int		   *last_unit;		/* per share */
+	Wait	   *waits;
+	int			nwaits;
 	Unit	   *units;
 	int			nunits;
 } Draft;
 
 static void gather(Draft *draft, const List *units);
+static void gather_waits(Draft *draft, const List *units);
 static int	tenant_index(Draft *draft, const WhTenant *tenant);
 static int	template_index(Draft *draft, const WhTemplate *tmpl);
 static int	share_index(Draft *draft, int tenant, int template);
 static Size settings_size(const List *settings);
 static Size reserve(Size *total, Size size);
+static const char *lost_input(WhQueue *queue, int share);
 static bool take_share(WhQueue *queue, Worker *worker, int tenant,
 					   TimestampTz now);
 static TimestampTz share_time(WhQueue *queue, const Share *share);
@@ -152,6 +170,7 @@ static void tell_leader(WhQueue *queue);
 #define TENANTS(queue) ((Tenant *) PLACE(queue, tenants))
 #define TEMPLATES(queue) ((Template *) PLACE(queue, templates))
 #define SHARES(queue) ((Share *) PLACE(queue, shares))
+#define WAITS(queue) ((Wait *) PLACE(queue, waits))
 #define UNITS(queue) ((Unit *) PLACE(queue, units))
 #define WORKERS(queue) ((Worker *) PLACE(queue, workers))
 
@@ -182,12 +201,14 @@ wh_queue_create(const List *units, int nworkers, int flags,
 	shape.ntenants = draft.ntenants;
 	shape.ntemplates = draft.ntemplates;
 	shape.nshares = draft.nshares;
+	shape.nwaits = draft.nwaits;
 	shape.nunits = draft.nunits;
 	shape.nworkers = nworkers;
 	shape.nsettings = list_length(settings);
 	shape.tenants = reserve(&total, sizeof(Tenant) * shape.ntenants);
 	shape.templates = reserve(&total, sizeof(Template) * shape.ntemplates);
 	shape.shares = reserve(&total, sizeof(Share) * shape.nshares);
+	shape.waits = reserve(&total, sizeof(Wait) * shape.nwaits);
 	shape.units = reserve(&total, sizeof(Unit) * shape.nunits);
 	shape.workers = reserve(&total, sizeof(Worker) * nworkers);
 	shape.settings = reserve(&total, settings_size(settings));
@@ -203,6 +224,8 @@ wh_queue_create(const List *units, int nworkers, int flags,
 	memcpy(TENANTS(queue), draft.tenants, sizeof(Tenant) * shape.ntenants);
 	memcpy(TEMPLATES(queue), draft.templates, sizeof(Template) * shape.ntemplates);
 	memcpy(SHARES(queue), draft.shares, sizeof(Share) * shape.nshares);
+	if (shape.nwaits > 0)
+		memcpy(WAITS(queue), draft.waits, sizeof(Wait) * shape.nwaits);
 	memcpy(UNITS(queue), draft.units, sizeof(Unit) * shape.nunits);
 	for (int i = 0; i < nworkers; i++)
 	{
@@ -363,6 +386,8 @@ wh_queue_claim(WhQueue *queue, int me, WhClaim *claim, TimestampTz *again)
 		claim->allow_gaps = unit->allow_gaps;
 		claim->begun = unit->begun;
 		claim->named = unit->named;
+		claim->lost_input = lost_input(queue, worker->share);
+		share->lost |= claim->lost_input != NULL;
 		claim->consistent = (queue->flags & WH_QUEUE_CONSISTENT) != 0;
 		claim->purpose = unit->purpose;
 		claim->replays = unit->replays;
@@ -442,6 +467,7 @@ wh_queue_bury(WhQueue *queue, int dead)
 		Unit	   *unit = &UNITS(queue)[worker->unit];
 
 		unit->outcome.state = WH_UNIT_LOST;
+		SHARES(queue)[unit->share].lost = true;
 		worker->unit = NOBODY;
 		if (queue->flags & WH_QUEUE_CONSISTENT)
 			lose_day(queue, unit);
@@ -532,6 +558,51 @@ gather(Draft *draft, const List *units)
 			draft->units[draft->last_unit[unit->share]].next = draft->nunits;
 		draft->last_unit[unit->share] = draft->nunits++;
 	}
+	if (!draft->by_tenant)
+		gather_waits(draft, units);
+}
+
+/*
+ * Note which shares a derived template's has to wait for.  Where a share is all
+ * of the tenant's, the order of the list does.
+ */
+static void
+gather_waits(Draft *draft, const List *units)
+{
+	int			room = 0;
+	int			n = 0;
+	ListCell   *lc;
+	ListCell   *li;
+
+	foreach(lc, units)
+		room += list_length(((const WhUnit *) lfirst(lc))->tmpl->depends_on);
+	draft->waits = (Wait *) palloc(sizeof(Wait) * Max(room, 1));
+
+	foreach(lc, units)
+	{
+		const WhTemplate *tmpl = ((const WhUnit *) lfirst(lc))->tmpl;
+		int			share = draft->units[n].share;
+
+		/* Once for each share. */
+		if (draft->shares[share].first != n++)
+			continue;
+		foreach(li, tmpl->depends_on)
+		{
+			for (int i = 0; i < draft->nshares; i++)
+			{
+				const Share *input = &draft->shares[i];
+
+				if (input->tenant == draft->shares[share].tenant &&
+					strcmp(draft->templates[input->template].name,
+						   (const char *) lfirst(li)) == 0)
+				{
+					draft->waits[draft->nwaits].share = share;
+					draft->waits[draft->nwaits++].input = i;
+					draft->shares[share].inputs++;
+				}
+			}
+		}
+	}
 }
 
 /*
@@ -616,8 +687,26 @@ reserve(Size *total, Size size)
 }
 
 /*
- * Take the first share that has units waiting, a tenant with room and its time
- * come; of one tenant, or of any.  The mutex is held.
+ * Name the template of an input that lost a unit, or NULL; its row of the log
+ * does not say so yet.  The mutex is held.
+ */
+static const char *
+lost_input(WhQueue *queue, int share)
+{
+	for (int i = 0; i < queue->nwaits; i++)
+	{
+		const Wait *wait = &WAITS(queue)[i];
+
+		if (wait->share == share && SHARES(queue)[wait->input].lost)
+			return TEMPLATES(queue)[SHARES(queue)[wait->input].template].name;
+	}
+
+	return NULL;
+}
+
+/*
+ * Take the first share that has units waiting, no input to wait for, a tenant
+ * with room and its time come; of one tenant, or of any.  The mutex is held.
  */
 static bool
 take_share(WhQueue *queue, Worker *worker, int tenant, TimestampTz now)
@@ -630,6 +719,7 @@ take_share(WhQueue *queue, Worker *worker, int tenant, TimestampTz now)
 		if (share->first == NOBODY || share->busy ||
 			of->busy >= of->max_connections ||
 			(tenant != NOBODY && share->tenant != tenant) ||
+			share->inputs > 0 ||
 			share_time(queue, share) > now)
 			continue;
 
@@ -666,7 +756,8 @@ time_to_wait(WhQueue *queue)
 		const Share *share = &SHARES(queue)[s];
 		const Tenant *of = &TENANTS(queue)[share->tenant];
 
-		if (share->first == NOBODY || share->busy || of->busy >= of->max_connections)
+		if (share->first == NOBODY || share->busy || share->inputs > 0 ||
+			of->busy >= of->max_connections)
 			continue;
 		shares++;
 		first = Min(first, share_time(queue, share));
@@ -678,13 +769,21 @@ time_to_wait(WhQueue *queue)
 }
 
 /*
- * Let go of the worker's share.  The mutex is held.
+ * Let go of the worker's share; when it is done, those that wait for it come
+ * nearer.  The mutex is held.
  */
 static void
 leave_share(WhQueue *queue, Worker *worker)
 {
 	Share	   *share = &SHARES(queue)[worker->share];
 
+	for (int i = 0; share->first == NOBODY && i < queue->nwaits; i++)
+	{
+		const Wait *wait = &WAITS(queue)[i];
+
+		if (wait->input == worker->share)
+			SHARES(queue)[wait->share].inputs--;
+	}
 	share->busy = false;
 	TENANTS(queue)[share->tenant].busy--;
 	worker->share = NOBODY;

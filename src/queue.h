@@ -46,6 +46,8 @@ typedef struct WhClaim
 	bool		begun;
 	bool		named;
 	bool		consistent;
+	const char *lost_input;		/* a template whose rows it is made of, and
+								 * whose worker died; or NULL */
 	WhPurpose	purpose;
 	int64		replays;
 	WhLoadRules rules;
@@ -82,7 +84,8 @@ extern bool wh_queue_entered(WhQueue *queue, int worker);
  * Worker: take the next unit; false when there is none for it now.  It should
  * come again at "again", or end, where that is DT_NOEND.  Then tell its row of
  * the log, and at last that it is over; or put it back, to be taken no earlier
- * than "at"; with "whole_tenant" no other unit of its tenant, either.
+ * than "at"; with "whole_tenant" no other unit of its tenant, either.  A derived
+ * template waits for those of the tenant's that it is made of.
  */
 extern bool wh_queue_claim(WhQueue *queue, int worker, WhClaim *claim,
 						   TimestampTz *again);

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "budget.h"
+#include "depend.h"
 #include "due.h"
 #include "lock.h"
 #include "refresh.h"
@@ -103,7 +104,7 @@ wh_units(const WhRequest *request)
 
 	check_days(request, now);
 
-	foreach(lc, request->templates)
+	foreach(lc, wh_depend_order(request->templates))
 	{
 		const WhTemplate *tmpl = (const WhTemplate *) lfirst(lc);
 		ListCell   *lt;
@@ -233,8 +234,10 @@ units_of(const WhRequest *request, const WhTemplate *tmpl,
 	}
 
 	if (request->recheck && look_back)
-		units = add_due(units, wh_due_rechecks(tmpl, tenant, today), WH_RECHECK,
-						tmpl, tenant, today);
+		units = wh_template_is_local(tmpl) ?
+			add_due(units, wh_due_overtaken(tmpl, tenant), WH_LOAD, tmpl, tenant, today) :
+			add_due(units, wh_due_rechecks(tmpl, tenant, today), WH_RECHECK,
+					tmpl, tenant, today);
 	if (request->old_versions && look_back)
 		units = add_due(units, wh_due_old_versions(tmpl, tenant), WH_LOAD,
 						tmpl, tenant, today);
@@ -362,8 +365,8 @@ is_whole_loaded(const WhTemplate *tmpl, const WhTenant *tenant)
 }
 
 /*
- * Was the day loaded after it had closed, by the template as it is now, and
- * is it still there?
+ * Was the day loaded after it had closed, by the template as it is now, from
+ * inputs that are as they were, and is it still there?
  */
 static bool
 is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
@@ -373,6 +376,8 @@ is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
 
 	if (slice == NULL)
 		return false;
+	if (wh_due_is_frozen(tmpl, tenant, day))
+		return true;
 	if (slice->period.kind != WH_DAY)
 		return !list_member_int(slice->missing, day) &&
 			OidIsValid(wh_slice_relid(slice));
@@ -380,7 +385,8 @@ is_final(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
 	return strcmp(slice->state, "loaded") == 0 &&
 		slice->template_version == tmpl->version &&
 		wh_slice_is_populated(slice) &&
-		slice->as_of >= wh_period_span(&period, tenant->time_zone).end;
+		slice->as_of >= wh_period_span(&period, tenant->time_zone).end &&
+		!wh_depend_changed(tmpl, tenant, &period, slice->run_id);
 }
 
 /*
@@ -473,6 +479,9 @@ compare_tenant_day(const ListCell *a, const ListCell *b)
 	const WhUnit *right = (const WhUnit *) lfirst(b);
 	int			order = strcmp(left->tenant->name, right->tenant->name);
 
+	/* What is made here shares nobody's snapshot, and comes after its inputs. */
+	if (order == 0)
+		order = left->tmpl->depth - right->tmpl->depth;
 	if (order == 0)
 		order = (left->period.start > right->period.start) -
 			(left->period.start < right->period.start);

@@ -38,7 +38,8 @@ extern void wh_request_resolve(WhRequest *request, const char *template_name,
 							   const char *tenant);
 
 /*
- * List the units of a request.  Throws 22008 for a day that has begun
+ * List the units of a request, those of derived templates after those that
+ * they are made of.  Throws 22008 for a day that has begun
  * nowhere, 22023 for a range the wrong way round, 54000 for more days than fit.
  */
 extern List *wh_units(const WhRequest *request);

@@ -13,6 +13,7 @@
 #include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "flat.h"
 #include "requery.h"
@@ -47,7 +48,9 @@ wh_requery(Oid relid, WhDeltaCounts *counts)
 	requery.isnull = (bool *) palloc(sizeof(bool) * natts);
 	requery.delta = wh_delta_begin(rel, NULL, PG_INT64_MAX);
 
+	wh_spi_snapshot();
 	rows = wh_spi_stream(query, take_row, &requery);
+	PopActiveSnapshot();
 	while (!wh_delta_rest(requery.delta))
 		wh_delta_make_room(requery.delta);
 	wh_delta_apply(requery.delta, NULL, counts);

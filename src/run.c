@@ -94,7 +94,7 @@ wh_run_finish(const WhRun *run)
 	bool		is_archived = archived->path != NULL;
 	const char *mends = run->template_name ? MENDS_UNIT : MENDS_OTHER;
 	bool		mended;
-	WhArg		args[26];
+	WhArg		args[28];
 	int			n = 0;
 
 	args[n++] = wh_int8(run->run_id);
@@ -125,6 +125,8 @@ wh_run_finish(const WhRun *run)
 	args[n++] = wh_text(archived->sha256);
 	args[n++] = wh_text(archived->problem);
 	args[n++] = run->replays != 0 ? wh_int8(run->replays) : wh_null(INT8OID);
+	args[n++] = wh_text(run->input);
+	args[n++] = wh_text(loaded ? run->inputs : NULL);
 
 	mended = wh_ledger(psprintf("UPDATE _wh.extract_runs AS r SET status = $2,"
 								" run_finished_at = $3, rows_extracted = $4,"
@@ -136,7 +138,8 @@ wh_run_finish(const WhRun *run)
 								" error_hint = $19, context = NULLIF("
 								"   pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
 								"     'reason', $20, 'drift', pg_catalog.to_jsonb($21),"
-								"     'not_archived', $25, 'replays', $26)), '{}'),"
+								"     'not_archived', $25, 'replays', $26,"
+								"     'input', $27, 'inputs', $28::pg_catalog.jsonb)), '{}'),"
 								" csv_path = $22, csv_bytes = $23, csv_sha256 = $24"
 								" WHERE run_id OPERATOR(pg_catalog.=) $1"
 								" RETURNING CASE WHEN $2 = 'loaded' AND %s THEN 1::bigint"

@@ -37,9 +37,12 @@ typedef struct WhRun
 	/* What the work reports. */
 	const char *status;			/* loaded, failed, skipped */
 	const char *reason;			/* why skipped; NULL else */
+	const char *input;			/* the template whose failure is the reason;
+								 * NULL else */
 	const char *method;			/* first_fill, refill, ... or NULL */
 	const char *choice;			/* why that method; NULL: not told */
 	List	   *drift;			/* of char *, columns adapted to */
+	const char *inputs;			/* derived: see wh_inputlog_seen(); or NULL */
 	int64		rows_extracted;
 	int64		rows_inserted;
 	int64		rows_updated;

@@ -270,12 +270,13 @@ grant_monitor(const char *monitor)
 	ddl("GRANT SELECT ON _wh.extract_runs, _wh.slices, _wh.extract_watermarks,"
 		" _wh.v_table_freshness, _wh.v_watermark_lag, _wh.v_recent_failures, _wh.v_coverage,"
 		" _wh.v_storage, _wh.v_progress, _wh.v_open_runs, _wh.v_instance, _wh.v_growth,"
-		" _wh.v_durations, _wh.v_row_rates, _wh.sync_status, _wh.sync_history, _wh.v_jobs,"
+		" _wh.v_durations, _wh.v_row_rates, _wh.v_inputs, _wh.sync_status,"
+		" _wh.sync_history, _wh.v_jobs,"
 		" _wh.v_breakers, _wh.v_paused TO %s", role);
 	ddl("GRANT EXECUTE ON FUNCTION _wh.current_date_utc(), _wh.wh_status(),"
 		" _wh.wh_health(), _wh.wh_statistics(interval), _wh.wh_metrics(),"
 		" _wh.metric_labels(text, text), _wh.wh_report_html(date, date),"
-		" _wh.job_states() TO %s", role);
+		" _wh.job_states(), _wh.stale_because(text, text, date, bigint) TO %s", role);
 }
 
 /*

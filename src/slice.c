@@ -27,7 +27,8 @@
 	"template_name, tenant_name, period_kind, period_start," \
 	" relation_schema, relation_name, state, row_count, size_bytes," \
 	" as_of, last_refresh, method, run_id, template_version," \
-	" bounds_of, lower_bound, upper_bound, content_hash, missing_days, xmin"
+	" bounds_of, lower_bound, upper_bound, content_hash, missing_days," \
+	" query_hash, xmin"
 
 /*
  * A key of _wh.slice_key() begins with hexadecimal digits of a hash and ends
@@ -249,7 +250,7 @@ put(void *arg)
 {
 	const WhSlice *slice = (const WhSlice *) arg;
 	bool		bound = slice->bounds_of != NULL;
-	WhArg		args[20];
+	WhArg		args[21];
 	int			n = 0;
 
 	args[n++] = wh_text(slice->template_name);
@@ -272,15 +273,16 @@ put(void *arg)
 	args[n++] = timestamptz_or_null(bound ? slice->bounds.end : DT_NOBEGIN);
 	args[n++] = wh_text(slice->content_hash);
 	args[n++] = dates_or_null(slice->missing);
+	args[n++] = wh_text(slice->query_hash);
 
 	(void) wh_ledger("INSERT INTO _wh.slices AS s (template_name, tenant_name,"
 					 " period_kind, period_start, period_end,"
 					 " relation_schema, relation_name, state, row_count,"
 					 " size_bytes, as_of, last_refresh, method, run_id,"
 					 " template_version, bounds_of, lower_bound, upper_bound,"
-					 " content_hash, missing_days)"
+					 " content_hash, missing_days, query_hash)"
 					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-					 " $12, $13, $14, $15, $16, $17, $18, $19, $20)"
+					 " $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
 					 " ON CONFLICT (template_name, tenant_name, period_start,"
 					 " period_kind) DO UPDATE SET"
 					 " relation_schema = excluded.relation_schema,"
@@ -290,6 +292,7 @@ put(void *arg)
 					 " size_bytes = excluded.size_bytes,"
 					 " content_hash = excluded.content_hash,"
 					 " missing_days = excluded.missing_days,"
+					 " query_hash = excluded.query_hash,"
 					 " as_of = excluded.as_of,"
 					 " last_refresh = excluded.last_refresh,"
 					 " method = excluded.method,"
@@ -538,6 +541,7 @@ read_slice(uint64 row)
 	slice->bounds.end = wh_col_timestamptz(row, col++, DT_NOEND);
 	slice->content_hash = wh_col_text(row, col++);
 	slice->missing = days_of(row, col++);
+	slice->query_hash = wh_col_text(row, col++);
 	xmin = wh_col(row, col++, &isnull);
 	slice->written_by = DatumGetTransactionId(xmin);
 

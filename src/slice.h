@@ -26,6 +26,8 @@ typedef struct WhSlice
 	int64		run_id;			/* 0: none */
 	int			template_version;
 	char	   *content_hash;	/* see content.h; NULL: not known */
+	char	   *query_hash;		/* of the query that is its body; NULL: asks
+								 * _wh.fetch() */
 	List	   *missing;		/* of DateADT: days of a month or year that it
 								 * does not hold, or not as they closed */
 	char	   *bounds_of;		/* wh_slice_bounds_of(); NULL: rows can lie

@@ -151,6 +151,13 @@ wh_spi(int expected, const char *sql, const WhArg *args, int nargs)
 	return SPI_processed;
 }
 
+void
+wh_spi_snapshot(void)
+{
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
 /*
  * Run one query through a cursor; see spi.h.
  */
@@ -176,7 +183,7 @@ wh_spi_each(const char *sql, WhOnTuple on_tuple, void *arg)
 	plan = SPI_prepare(sql, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "SPI returned %s for: %s", SPI_result_code_string(SPI_result), sql);
-	portal = SPI_cursor_open(NULL, plan, NULL, NULL, false);
+	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 	for (;;)
 	{
 		SPI_cursor_fetch(portal, true, STREAM_BATCH);

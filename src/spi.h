@@ -45,9 +45,12 @@ extern WhArg wh_null(Oid typid);
 extern uint64 wh_spi(int expected, const char *sql, const WhArg *args, int nargs);
 
 /*
- * Run one query as the current user and hand over its rows as they come, in
- * batches that are freed; connects to SPI by itself.  Returns how many.
+ * Run one query as the current user, under the active snapshot, and hand over
+ * its rows as they come, in batches that are freed; connects to SPI by itself.
+ * Returns how many.  wh_spi_snapshot() makes one that sees all that was
+ * committed, or done here, before; PopActiveSnapshot() ends it.
  */
+extern void wh_spi_snapshot(void);
 typedef void (*WhOnTuple) (void *arg, HeapTuple tuple, TupleDesc desc);
 extern uint64 wh_spi_stream(const char *sql, WhOnTuple on_tuple, void *arg);
 

@@ -27,15 +27,18 @@
 #include "spi.h"
 #include "tally.h"
 
-/* One query over stored rows. */
+/* One query here. */
 typedef struct Reading
 {
 	StringInfoData sql;
 	WhTally    *tally;			/* or an array, where there are groups */
 	int			ngroups;
+	MemoryContext caller;
 } Reading;
 
 static void read_tally(void *arg);
+static void stream_tally(void *arg);
+static void take_tally(void *arg, HeapTuple tuple, TupleDesc desc);
 static void read_groups(void *arg);
 static void take_groups(WhConn *conn, const PGresult *result, int ngroups,
 						WhTally *tallies);
@@ -133,6 +136,43 @@ read_tally(void *arg)
 	tally->rows = wh_col_int8(0, 1, 0);
 	tally->hash = join_sums(wh_col_text(0, 2), wh_col_text(0, 3));
 	SPI_finish();
+}
+
+/*
+ * Tally what a query returns; see tally.h.  As above, but under the snapshot
+ * that others read under, too.
+ */
+void
+wh_tally_query(const char *query, TupleDesc declared, WhTally *tally)
+{
+	Reading		reading = {.tally = tally,.caller = CurrentMemoryContext};
+
+	initStringInfo(&reading.sql);
+	appendStringInfoString(&reading.sql, "SELECT ");
+	append_tally(&reading.sql, NULL, stored_row(declared, declared),
+				 psprintf("(\n%s\n) AS q", query));
+
+	wh_subtransaction(stream_tally, &reading, false);
+}
+
+static void
+stream_tally(void *arg)
+{
+	wh_tally_pin_settings();
+	(void) wh_spi_stream(((Reading *) arg)->sql.data, take_tally, arg);
+}
+
+static void
+take_tally(void *arg, HeapTuple tuple, TupleDesc desc)
+{
+	Reading    *reading = (Reading *) arg;
+	MemoryContext context = MemoryContextSwitchTo(reading->caller);
+	bool		isnull;
+
+	reading->tally->rows = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	reading->tally->hash = join_sums(SPI_getvalue(tuple, desc, 2),
+									 SPI_getvalue(tuple, desc, 3));
+	MemoryContextSwitchTo(context);
 }
 
 /*

@@ -35,6 +35,12 @@ extern void wh_tally_stored(const char *relation, TupleDesc stored,
 							const char *condition, TupleDesc declared,
 							WhTally *tally);
 
+/*
+ * Tally what a query here returns under the active snapshot; its columns are
+ * the declared ones.
+ */
+extern void wh_tally_query(const char *query, TupleDesc declared, WhTally *tally);
+
 /* The rows of one query, or relation, in groups: by SQL on q. */
 typedef struct WhTallyGroups
 {

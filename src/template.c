@@ -36,6 +36,7 @@ static List *list_field(HeapTuple tuple, TupleDesc desc, const char *name);
 static bool text_differs(HeapTuple a, HeapTuple b, TupleDesc desc,
 						 const char *name);
 static void complete(WhTemplate *tmpl);
+static void read_options(WhTemplate *tmpl);
 static void check(WhTemplate *tmpl);
 static void check_words(const WhTemplate *tmpl);
 static void check_word(const char *setting, const char *value,
@@ -43,6 +44,7 @@ static void check_word(const char *setting, const char *value,
 static void check_columns(const WhTemplate *tmpl);
 static void check_incremental(const WhTemplate *tmpl);
 static void check_not_incremental(const WhTemplate *tmpl);
+static void check_dependencies(const WhTemplate *tmpl);
 static Form_pg_attribute column_of(const WhTemplate *tmpl, const char *setting,
 								   const char *name);
 static void guarded(void (*work) (WhTemplate *tmpl), WhTemplate *tmpl);
@@ -116,6 +118,14 @@ wh_template_trigger(PG_FUNCTION_ARGS)
 						wh_row_text(old, desc, "materialization"),
 						tmpl->materialization),
 				 errdetail("A daily template has a relation per day, any other one relation."),
+				 errhint("Add a new template.")));
+
+	if (text_differs(old, new, desc, "source"))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("template \"%s\" cannot change from source %s to %s", tmpl->name,
+						wh_row_text(old, desc, "source"), tmpl->source),
+				 errdetail("Its relations hold what they were made of."),
 				 errhint("Add a new template.")));
 
 	if ((text_differs(old, new, desc, "query_template") ||
@@ -196,6 +206,12 @@ bool
 wh_template_is_incremental(const WhTemplate *tmpl)
 {
 	return strcmp(tmpl->materialization, "incremental") == 0;
+}
+
+bool
+wh_template_is_local(const WhTemplate *tmpl)
+{
+	return strcmp(tmpl->source, "local") == 0;
 }
 
 bool
@@ -431,9 +447,14 @@ text_differs(HeapTuple a, HeapTuple b, TupleDesc desc, const char *name)
 static void
 complete(WhTemplate *tmpl)
 {
-	WhOptions	options;
-
 	tmpl->columns = wh_gate_columns(tmpl->column_definitions);
+	read_options(tmpl);
+}
+
+static void
+read_options(WhTemplate *tmpl)
+{
+	WhOptions	options;
 
 	wh_options_read(tmpl->options, &options);
 	tmpl->has_start_date = options.has_start_date;
@@ -448,6 +469,7 @@ complete(WhTemplate *tmpl)
 	tmpl->max_shrink = options.max_shrink;
 	tmpl->shrink_min_rows = options.shrink_min_rows;
 	tmpl->recheck_days = options.recheck_days;
+	tmpl->depends_on = options.depends_on;
 	tmpl->tablespace = options.tablespace;
 	tmpl->access_method = options.access_method;
 	tmpl->storage_options = options.storage_options;
@@ -473,7 +495,10 @@ check(WhTemplate *tmpl)
 	check_words(tmpl);
 	wh_gate_query(tmpl->query, wh_template_is_daily(tmpl));
 	if (tmpl->column_definitions == NULL)
+	{
+		read_options(tmpl);
 		return;
+	}
 
 	complete(tmpl);
 	check_columns(tmpl);
@@ -481,6 +506,7 @@ check(WhTemplate *tmpl)
 		check_incremental(tmpl);
 	else
 		check_not_incremental(tmpl);
+	check_dependencies(tmpl);
 	wh_gate_indexes(tmpl->indexes, tmpl->columns);
 }
 
@@ -495,9 +521,17 @@ check_words(const WhTemplate *tmpl)
 
 	check_word("materialization", tmpl->materialization,
 			   materializations, lengthof(materializations), lengthof(materializations));
-	check_word("source", tmpl->source, sources, lengthof(sources), 1);
+	check_word("source", tmpl->source, sources, lengthof(sources),
+			   lengthof(sources));
 	check_word("on_drift", tmpl->on_drift, drifts, lengthof(drifts),
 			   lengthof(drifts));
+
+	if (wh_template_is_local(tmpl) && !wh_template_is_daily(tmpl) &&
+		strcmp(tmpl->materialization, "snapshot") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a derived template cannot be %s", tmpl->materialization),
+				 errhint("Let materialization be 'snapshot' or 'daily'.")));
 
 	if (tmpl->lookback_days < 0 || tmpl->lookback_days > MAX_LOOKBACK_DAYS)
 		ereport(ERROR,
@@ -603,6 +637,44 @@ check_not_incremental(const WhTemplate *tmpl)
 				 errmsg("option \"%s\" is for incremental templates",
 						options.for_incremental),
 				 errhint("Leave it out, or let materialization be 'incremental'.")));
+}
+
+/*
+ * Check what the row can tell of the templates that come first: whether they
+ * exist, and lead back here, is depend's to say.
+ */
+static void
+check_dependencies(const WhTemplate *tmpl)
+{
+	ListCell   *lc;
+	ListCell   *next;
+
+	if (tmpl->depends_on != NIL && !wh_template_is_local(tmpl) &&
+		strcmp(tmpl->materialization, "live") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"depends_on\" is for derived and live templates"),
+				 errdetail("The query of this one runs at the tenant, which knows no other template."),
+				 errhint("Leave it out, or let source be 'local'.")));
+
+	foreach(lc, tmpl->depends_on)
+	{
+		const char *name = (const char *) lfirst(lc);
+
+		if (strcmp(name, tmpl->name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("template \"%s\" cannot depend on itself", name),
+					 errhint("Name the templates that its query reads.")));
+		for_each_from(next, tmpl->depends_on, foreach_current_index(lc) + 1)
+		{
+			if (strcmp((const char *) lfirst(next), name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("option \"depends_on\" names template \"%s\" twice", name),
+						 errhint("Give each name once.")));
+		}
+	}
 }
 
 static Form_pg_attribute

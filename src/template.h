@@ -33,6 +33,7 @@ typedef struct WhTemplate
 	List	   *tenants;		/* of char *; NIL: every enabled tenant */
 	int			version;
 	bool		enabled;
+	int			depth;			/* of what it depends on; see depend.h */
 
 	/* Read from options, with their defaults. */
 	bool		has_start_date;
@@ -47,6 +48,7 @@ typedef struct WhTemplate
 	double		max_shrink;		/* the part of its rows that a day may lose */
 	int64		shrink_min_rows;	/* a smaller day may lose any part */
 	List	   *recheck_days;	/* of int, ascending: ages of closed days */
+	List	   *depends_on;		/* of char *: templates that come first */
 
 	/* Of month and year tables; see options.h. */
 	char	   *tablespace;
@@ -88,6 +90,9 @@ extern bool wh_template_is_incremental(const WhTemplate *tmpl);
 
 /* Is it never copied: a view over foreign tables? */
 extern bool wh_template_is_live(const WhTemplate *tmpl);
+
+/* Does its query run here, over the tenant's own relations? */
+extern bool wh_template_is_local(const WhTemplate *tmpl);
 
 /* How many indexes a relation of the template carries. */
 extern int	wh_template_index_count(const WhTemplate *tmpl);

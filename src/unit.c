@@ -17,6 +17,7 @@
 #include "archive.h"
 #include "catchup.h"
 #include "compare.h"
+#include "depend.h"
 #include "due.h"
 #include "extract.h"
 #include "live.h"
@@ -27,8 +28,11 @@
 #include "settings.h"
 #include "slice.h"
 #include "sync.h"
+#include "unionview.h"
 #include "unit.h"
 
+static void show_inputs(WhRun *run, const WhUnit *unit);
+static void show_inputs_of(WhRun *run, void *arg);
 static void begin(const WhTransactions *transactions, WhRole *caller,
 				  MemoryContext context);
 static void commit(const WhTransactions *transactions, const WhRole *caller,
@@ -151,7 +155,9 @@ commit(const WhTransactions *transactions, const WhRole *caller, const WhRun *ru
 }
 
 /*
- * Tell the log that the unit begins.
+ * Tell the log that the unit begins.  Where the work is a transaction of its
+ * own, views that a derived query reads are brought up to date in this one,
+ * whose commit lets their readers in again.
  */
 void
 wh_unit_start(const WhUnit *unit, WhRun *run)
@@ -159,6 +165,9 @@ wh_unit_start(const WhUnit *unit, WhRun *run)
 	wh_unit_name(unit, run);
 	run->reason = wh_admission_refusal(unit);
 	wh_run_start(run, wh_unit_kind(unit));
+	if (run->reason == NULL && wh_template_is_local(unit->tmpl) &&
+		!unit->rollup && unit->begun)
+		show_inputs(run, unit);
 	if (run->reason == NULL)
 		return;
 
@@ -312,6 +321,15 @@ wh_unit_kept_out(const WhUnit *unit)
 	return NULL;
 }
 
+void
+wh_unit_input_lost(const WhUnit *unit, WhRun *run, const char *input)
+{
+	run->input = pstrdup(input);
+	run->reason = wh_depend_failed(unit->tmpl, unit->tenant, input);
+	run->status = "skipped";
+	wh_run_finish(run);
+}
+
 const char *
 wh_unit_held_up(const WhUnit *unit)
 {
@@ -324,6 +342,38 @@ const char *
 wh_unit_tenant_gone(const char *tenant)
 {
 	return psprintf("tenant \"%s\" was dropped or renamed meanwhile", tenant);
+}
+
+/*
+ * Have the tenant's views of the inputs show what this run has loaded; a run
+ * does that for people at its end.  Where it fails, the unit has its reason.
+ */
+static void
+show_inputs(WhRun *run, const WhUnit *unit)
+{
+	WhRun		showing = {0};
+
+	wh_run_contained(&showing, show_inputs_of, unconstify(WhUnit *, unit));
+	if (showing.error != NULL)
+		run->reason = psprintf("a view that template \"%s\" reads could not be brought up to date: %s",
+							   unit->tmpl->name, showing.error->message);
+}
+
+static void
+show_inputs_of(WhRun *run, void *arg)
+{
+	const WhUnit *unit = (const WhUnit *) arg;
+	ListCell   *lc;
+
+	run->status = "loaded";
+	foreach(lc, wh_depend_inputs(unit->tmpl))
+	{
+		const WhTemplate *input = (const WhTemplate *) lfirst(lc);
+
+		if (wh_template_is_daily(input) &&
+			wh_slices(input->name, unit->tenant->name) != NIL)
+			(void) wh_unionview_tenant(input, unit->tenant);
+	}
 }
 
 /*
@@ -355,6 +405,8 @@ reason_to_skip(const WhUnit *unit, WhRun *run)
 					 slice->relation_schema, slice->relation_name) : NULL;
 
 	reason = wh_unit_kept_out(unit);
+	if (reason == NULL && wh_template_is_local(unit->tmpl))
+		reason = wh_depend_hindrance(unit->tmpl, unit->tenant, &unit->period, &run->input);
 
 	return reason != NULL ? reason : wh_admission_enter(unit, run);
 }
@@ -412,6 +464,8 @@ load_unit(WhRun *run, void *arg)
 	run->method = wh_method_name(loaded->method);
 	run->choice = loaded->reason;
 	run->drift = kept_lines(loaded->fetched.drift, run->context);
+	if (loaded->fetched.inputs != NULL)
+		run->inputs = MemoryContextStrdup(run->context, loaded->fetched.inputs);
 	run->rows_extracted = loaded->fetched.rows;
 	run->rows_inserted = loaded->counts.inserted;
 	run->rows_updated = loaded->counts.updated;
@@ -492,6 +546,7 @@ load_relation(WhRun *run, const WhUnit *unit, WhMatviewResult *result)
 	slice.method = unconstify(char *, wh_method_name(loaded->method));
 	slice.template_version = unit->tmpl->version;
 	slice.content_hash = result->content_hash;
+	slice.query_hash = result->query_hash;
 	note_load(run, unit, &slice);
 
 	/* In its place may have been a live view, the last on its tables. */

@@ -75,6 +75,9 @@ extern const char *wh_unit_held_up(const WhUnit *unit);
 /* The reason to skip a unit whose tenant is no longer there by that name. */
 extern const char *wh_unit_tenant_gone(const char *tenant);
 
+/* Tell the log that a unit which has begun is skipped: an input was lost. */
+extern void wh_unit_input_lost(const WhUnit *unit, WhRun *run, const char *input);
+
 /* What the log calls such a unit. */
 extern const char *wh_unit_kind(const WhUnit *unit);
 

@@ -17,6 +17,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "depend.h"
 #include "dispatch.h"
 #include "guc.h"
 #include "matview.h"
@@ -501,7 +502,7 @@ rebuild_units(WhRequest *request)
 	if (request->has_from || request->lost_only)
 		return wh_units(request);
 
-	foreach(lc, request->templates)
+	foreach(lc, wh_depend_order(request->templates))
 	{
 		WhTemplate *tmpl = (WhTemplate *) lfirst(lc);
 		ListCell   *lt;

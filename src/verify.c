@@ -20,6 +20,7 @@
 #include "fetch.h"
 #include "keyed.h"
 #include "live.h"
+#include "local.h"
 #include "matview.h"
 #include "parity.h"
 #include "pool.h"
@@ -221,7 +222,7 @@ check_watermark(Gates *gates)
 }
 
 /*
- * Every step of _wh.test_tenant().
+ * Every step of _wh.test_tenant(); a derived query needs none.
  */
 static void
 check_connection(Gates *gates)
@@ -230,6 +231,8 @@ check_connection(Gates *gates)
 	ListCell   *lc;
 
 	gates->reached = true;
+	if (wh_template_is_local(gates->tmpl))
+		return;
 	foreach(lc, wh_probe_faults(gates->tenant))
 	{
 		const WhProbeFault *fault = (const WhProbeFault *) lfirst(lc);
@@ -254,18 +257,19 @@ check_source(WhRun *run, void *arg)
 	wh_period_day(wh_date_at(GetCurrentTimestamp(), gates->tenant->time_zone)) : wh_period_whole();
 	const char *subject = psprintf("Tenant \"%s\", template \"%s\".", gates->tenant->name, tmpl->name);
 	char	   *query = wh_fetch_query(tmpl, gates->tenant, &period);
-	WhLease    *lease;
+	WhLease    *lease = NULL;
 	WhRemoteColumns *remote;
 
 	run->status = "loaded";
 	if (wh_template_is_live(tmpl))
+		remote = wh_live_describe(tmpl, gates->tenant);
+	else if (wh_template_is_local(tmpl))
+		remote = wh_describe_of(wh_local_columns(tmpl, gates->tenant, &period));
+	else
 	{
-		(void) wh_describe_check(wh_live_describe(tmpl, gates->tenant), tmpl, subject);
-		put(gates, "columns", GATE_OPEN, "the query has the columns that the template declares");
-		return;
+		lease = wh_pool_take(gates->tenant, subject);
+		remote = wh_describe(lease->conn, query);
 	}
-	lease = wh_pool_take(gates->tenant, subject);
-	remote = wh_describe(lease->conn, query);
 	(void) wh_describe_check(remote, tmpl, subject);
 	gates->columns_fit = true;
 	put(gates, "columns", GATE_OPEN, "the query has the columns that the template declares");
@@ -274,7 +278,8 @@ check_source(WhRun *run, void *arg)
 		wh_keyed_check(lease->conn, tmpl, query, remote);
 		put(gates, "key", GATE_OPEN, "the key is unique and never null at the source, the watermark is the row's own");
 	}
-	wh_pool_give(lease);
+	if (lease != NULL)
+		wh_pool_give(lease);
 }
 
 /*

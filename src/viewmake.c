@@ -18,6 +18,7 @@
 #include "kept.h"
 #include "lock.h"
 #include "names.h"
+#include "plain.h"
 #include "settings.h"
 #include "spi.h"
 #include "viewmake.h"
@@ -26,6 +27,8 @@ static List *shown_by(Oid relid);
 static Oid	find_ours(const WhView *view);
 static void create(const WhView *view);
 static bool recreate(const WhView *view, Oid relid, const WhKept *kept);
+static void release_derived(const char *template_name, const char *tenant,
+							Oid relid);
 static void write_view(const WhView *view, const char *verb,
 					   const char *options);
 static void note(const WhView *view);
@@ -139,6 +142,7 @@ wh_view_drop(const WhPublished *row)
 		int			nestlevel = wh_lock_bound();
 
 		(void) wh_lock_relation(relid, name);
+		release_derived(row->template_name, row->tenant_name, relid);
 		wh_kept_check_dependents(relid, InvalidOid, name);
 		wh_ddl(psprintf("DROP VIEW %s RESTRICT",
 						quote_qualified_identifier(row->view_schema,
@@ -261,6 +265,7 @@ recreate(const WhView *view, Oid relid, const WhKept *kept)
 	Oid			public = wh_view_relid(view->tmpl, WH_PUBLIC_VIEW);
 	bool		let_go;
 
+	release_derived(view->tmpl->name, view->tenant, relid);
 	wh_kept_check_dependents(relid, public,
 							 wh_view_what(view->schema, view->tmpl->name));
 
@@ -274,6 +279,16 @@ recreate(const WhView *view, Oid relid, const WhKept *kept)
 									  get_namespace_oid(view->schema, false)));
 
 	return let_go;
+}
+
+/*
+ * Let derived relations of a tenant stand without its view, which goes, or
+ * comes back as another.
+ */
+static void
+release_derived(const char *template_name, const char *tenant, Oid relid)
+{
+	wh_plain_tables(wh_plain_reading(wh_plain_derived(template_name, tenant), relid));
 }
 
 static void

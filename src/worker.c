@@ -274,7 +274,7 @@ run_claim(WhQueue *queue, int me, const WhClaim *claim, WhPool *pool)
 		announce(claim, unit, run);
 		wh_queue_logged(queue, me, run->run_id);
 		MemoryContextSwitchTo(context);
-		if (run->reason == NULL)
+		if (unit->tenant != NULL)
 		{
 			if (claim->consistent)
 				wh_pool_share_snapshot(pool, unit->tenant, claim->period.start);
@@ -328,7 +328,11 @@ announce(const WhClaim *claim, WhUnit *unit, WhRun *run)
 	unit->tmpl = wh_template(claim->template_name);
 	unit->tenant = wh_tenant_find(claim->tenant_name);
 	if (unit->tenant != NULL)
+	{
 		wh_unit_start(unit, run);
+		if (claim->lost_input != NULL && run->reason == NULL)
+			wh_unit_input_lost(unit, run, claim->lost_input);
+	}
 	else
 	{
 		run->reason = wh_unit_tenant_gone(claim->tenant_name);

@@ -44,6 +44,10 @@ make_root()
 	debootstrap --variant=minbase trixie "$ROOT" \
 		"${site:-http://deb.debian.org/debian}" >"$log" 2>&1 ||
 		{ show "$log" 20; die "debootstrap failed"; }
+	# What 15's last minor version writes, 17's first ones do not read.
+	site=$(mirror security)
+	echo "deb ${site:-http://deb.debian.org/debian-security} trixie-security main" \
+		>"$ROOT/etc/apt/sources.list.d/security.list"
 	printf '#!/bin/sh\nexit 101\n' >"$ROOT/usr/sbin/policy-rc.d"
 	chmod +x "$ROOT/usr/sbin/policy-rc.d"
 	touch "$ROOT/.made"

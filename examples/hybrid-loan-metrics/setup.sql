@@ -6,6 +6,10 @@ CREATE EXTENSION pg_warehouse;
 SELECT _wh.setup(reader_role => 'metricsuser', preload => false);
 SELECT _wh.create_key();
 
+-- Foreign tables and queries per loan look far dearer to the planner than they
+-- are: compiling them would take longer than running them.
+ALTER DATABASE :"DBNAME" SET jit = off;
+
 -- For live reads: postgres_fdw, the owner's mapping only.
 SELECT _wh.create_bridge('django_db', :'host', 'django_production', 'readonly_user', :port,
     tables => '{accounts_customuser,ajo_ajouser,loans_ajoloan}', options => '{"sslmode": "disable"}');

@@ -165,10 +165,35 @@ beside_our_own()
 		'last_sync_status, successful_sync_count, last_records_processed')" "success|1|24"
 }
 
+# The unified table: as many rows as submissions, and never away.
+unified_table()
+{
+	local reader
+
+	warehouse odk_service -c "GRANT USAGE ON SCHEMA odk TO whadmin; GRANT SELECT ON ALL TABLES IN SCHEMA odk TO whadmin" >/dev/null
+	warehouse whadmin -f "$HERE/unified.sql" >/dev/null
+	echo "whadmin=> \\i unified.sql"
+	shown whadmin "SELECT status, method, rows FROM _wh.wh_refresh('GRARentalDataCollection_unified');"
+	expect "127 records with all their persons" "$(asked phood_ro 'SELECT count(*), sum(persons) FROM public."GRARentalDataCollection_unified"')" "127|498"
+	expect "the link is as OData names it" "$(asked phood_ro 'SELECT "person_details@odata.navigationLink" FROM central."GRARentalDataCollection_unified" WHERE "__id" = $$uuid:1$$')" \
+		"Submissions('uuid:1')/person_details"
+
+	{ yes 'SELECT count(*) FROM public."GRARentalDataCollection_unified";' || true; } | head -n 5000 |
+		warehouse phood_ro -At >"$SCRATCH/out/readers" 2>&1 &
+	reader=$!
+	central -c "INSERT INTO submissions VALUES ('uuid:128', '2025-08-21', 'new', 'x')"
+	sync_submissions odk-1 >/dev/null
+	shown whadmin "SELECT status, method, rows, rows_inserted, rows_unchanged FROM _wh.wh_refresh('GRARentalDataCollection_unified');"
+	shown whadmin "SELECT status, method, rows FROM _wh.wh_refresh('GRARentalDataCollection_unified', method => 'refill');"
+	wait "$reader"
+	expect "5,000 readers have found it whole" "$(grep -cE '^(127|128)$' "$SCRATCH/out/readers")" 5000
+	expect "and the last of them the new record" "$(tail -n 1 "$SCRATCH/out/readers")" 128
+}
+
 run_as_written()
 {
 	warehouse wh_monitor -f "$HERE/as_written.sql" | tee "$SCRATCH/out/as_written"
-	expect "every type is in the status" "$(sed -n '1,/rows)/p' "$SCRATCH/out/as_written" | tail -n 1)" "(5 rows)"
+	expect "every type is in the status" "$(sed -n '1,/rows)/p' "$SCRATCH/out/as_written" | tail -n 1)" "(6 rows)"
 	expect "the statistics agree" "$(asked wh_monitor "SELECT s -> 'totals' -> 'failed', s -> 'totals' -> 'successful'
 		FROM _wh.wh_statistics() AS s")" \
 		"$(asked wh_monitor "SELECT sum(failed_sync_count), sum(successful_sync_count) FROM odk_sync_status")"
@@ -197,6 +222,8 @@ chapter "A service that is not heard of"
 service_dies
 chapter "Our own runs beside them"
 beside_our_own
+chapter "The unified table"
+unified_table
 chapter "The document's queries, as typed"
 run_as_written
 

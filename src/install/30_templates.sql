@@ -24,6 +24,7 @@ COMMENT ON COLUMN _wh.mv_templates.column_definitions IS 'Names and types of the
 COMMENT ON COLUMN _wh.mv_templates.indexes IS 'CREATE INDEX statements on {schema}.{view_name}, separated by semicolons';
 COMMENT ON COLUMN _wh.mv_templates.time_column IS 'Column that every row''s day is read from; NULL: rows are not checked against their day';
 COMMENT ON COLUMN _wh.mv_templates.materialization IS 'daily: one materialized view per day; snapshot: one of the whole; incremental: one table, fed by what changed; live: a view over foreign tables, never copied';
+COMMENT ON COLUMN _wh.mv_templates.source IS 'tenant: the query runs at the tenant; local: derived, here, over the tenant''s own relations';
 COMMENT ON COLUMN _wh.mv_templates.key_columns IS 'Natural key; of an incremental template the primary key of its tables';
 COMMENT ON COLUMN _wh.mv_templates.watermark_column IS 'Incremental: the column that says when a row was written at the source';
 COMMENT ON COLUMN _wh.mv_templates.tenants IS 'Tenants that the template applies to; NULL: every enabled one';

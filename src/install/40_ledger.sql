@@ -50,6 +50,7 @@ CREATE TABLE _wh.slices (
     lower_bound timestamptz,
     upper_bound timestamptz,
     bounds_of text,
+    query_hash text,
     PRIMARY KEY (template_name, tenant_name, period_start, period_kind),
     CHECK (period_start < period_end),
     EXCLUDE USING gist (_wh.slice_range(
@@ -63,6 +64,7 @@ COMMENT ON COLUMN _wh.slices.missing_days IS 'Days of a rolled-up month or year 
 COMMENT ON COLUMN _wh.slices.content_hash IS 'Order-free hash of the rows, where one was computed';
 COMMENT ON COLUMN _wh.slices.lower_bound IS 'Where the period began in the time zone that it was loaded in; NULL: rows can lie anywhere';
 COMMENT ON COLUMN _wh.slices.upper_bound IS 'Where it ended, exclusive';
+COMMENT ON COLUMN _wh.slices.query_hash IS 'Of a derived relation: hash of the query that it was made with';
 COMMENT ON COLUMN _wh.slices.bounds_of IS 'The time column and its type that the bounds hold for, as in: at timestamp with time zone';
 CREATE INDEX slices_tenant_name_idx ON _wh.slices (tenant_name);
 CREATE INDEX slices_span_idx ON _wh.slices (template_name, tenant_name, period_start)

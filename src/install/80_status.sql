@@ -9,12 +9,59 @@ SELECT t.template_name,
        (t.options OPERATOR(pg_catalog.->>) 'start_date')::date AS start_date,
        t.materialization,
        t.version,
-       COALESCE((t.options OPERATOR(pg_catalog.->>) 'frozen')::boolean, false) AS frozen
+       COALESCE((t.options OPERATOR(pg_catalog.->>) 'frozen')::boolean, false) AS frozen,
+       t.source OPERATOR(pg_catalog.=) 'local' AS derived
 FROM _wh.mv_templates AS t
 JOIN _wh.tenant_connections AS c
   ON t.tenants IS NULL OR c.tenant_name OPERATOR(pg_catalog.=) ANY (t.tenants)
 WHERE t.enabled AND c.enabled;
 COMMENT ON VIEW _wh.v_pairs IS 'Every enabled template with every enabled tenant that it applies to';
+
+CREATE VIEW _wh.v_inputs AS
+SELECT t.template_name, i.input_name
+FROM _wh.mv_templates AS t
+CROSS JOIN LATERAL pg_catalog.jsonb_array_elements_text(
+    t.options OPERATOR(pg_catalog.->) 'depends_on') AS i (input_name);
+COMMENT ON VIEW _wh.v_inputs IS 'What each derived template is made of: the templates that it depends on';
+
+-- Called for derived units only, which its cost says for the planner: it cannot
+-- know how few these are.
+CREATE FUNCTION _wh.stale_because(template text, tenant text, period date, made_by bigint) RETURNS text
+    LANGUAGE sql STABLE COST 10
+    BEGIN ATOMIC
+        SELECT b.reason
+        FROM (
+            SELECT r.error_message AS reason, r.run_id
+            FROM _wh.extract_runs AS r
+            WHERE r.template_name OPERATOR(pg_catalog.=) stale_because.template
+              AND r.tenant_name OPERATOR(pg_catalog.=) stale_because.tenant
+              AND (stale_because.period IS NULL OR r.period_start OPERATOR(pg_catalog.=) stale_because.period)
+              AND r.run_id OPERATOR(pg_catalog.>) stale_because.made_by
+              AND r.status OPERATOR(pg_catalog.=) 'skipped'
+              AND (r.context OPERATOR(pg_catalog.->>) 'input') IS NOT NULL
+            UNION ALL
+            SELECT pg_catalog.format('input "%s" has changed since', i.input_name), r.run_id
+            FROM _wh.v_inputs AS i
+            JOIN _wh.extract_runs AS r ON r.template_name OPERATOR(pg_catalog.=) i.input_name
+            WHERE i.template_name OPERATOR(pg_catalog.=) stale_because.template
+              AND r.tenant_name OPERATOR(pg_catalog.=) stale_because.tenant
+              AND (stale_because.period IS NULL
+                   OR stale_because.period OPERATOR(pg_catalog.=) '-infinity'::date
+                   OR r.period_start IN (stale_because.period, '-infinity'))
+              AND r.status OPERATOR(pg_catalog.=) 'loaded'
+              AND r.kind OPERATOR(pg_catalog.<>) 'rollup'
+              AND (r.rows_inserted OPERATOR(pg_catalog.>) 0 OR r.rows_updated OPERATOR(pg_catalog.>) 0
+                   OR r.rows_deleted OPERATOR(pg_catalog.>) 0)
+              AND r.run_finished_at OPERATOR(pg_catalog.>)
+                  (SELECT COALESCE(((made.context OPERATOR(pg_catalog.->) 'inputs')
+                                    OPERATOR(pg_catalog.->>) i.input_name)::timestamptz, made.run_started_at)
+                   FROM _wh.extract_runs AS made
+                   WHERE made.run_id OPERATOR(pg_catalog.=) stale_because.made_by)) AS b
+        ORDER BY b.run_id USING OPERATOR(pg_catalog.>)
+        LIMIT 1;
+    END;
+COMMENT ON FUNCTION _wh.stale_because(text, text, date, bigint) IS
+    'Why what that run made of a derived template is stale: an input has changed since, or kept it from being made again; NULL: it is not';
 
 -- A column that is not asked for costs nothing.
 CREATE VIEW _wh.v_table_freshness AS
@@ -45,10 +92,13 @@ SELECT p.table_name,
            ELSE 'ok'
        END AS state,
        extract(epoch FROM loaded.run_finished_at OPERATOR(pg_catalog.-) loaded.run_started_at)::double precision
-           OPERATOR(pg_catalog.*) 1000::double precision AS last_duration_ms
+           OPERATOR(pg_catalog.*) 1000::double precision AS last_duration_ms,
+       CASE WHEN p.derived
+            THEN _wh.stale_because(p.template_name, p.tenant_name, NULL, loaded.run_id)
+       END AS stale_because
 FROM _wh.v_pairs AS p
 LEFT JOIN LATERAL (
-    SELECT r.run_started_at, r.run_finished_at
+    SELECT r.run_id, r.run_started_at, r.run_finished_at
     FROM _wh.extract_runs AS r
     WHERE r.template_name OPERATOR(pg_catalog.=) p.template_name
       AND r.tenant_name OPERATOR(pg_catalog.=) p.tenant_name
@@ -148,7 +198,7 @@ COMMENT ON VIEW _wh.v_recent_failures IS 'Runs that failed or were lost and no l
 -- never both: slices do not overlap.
 CREATE VIEW _wh.v_coverage AS
 WITH pair AS MATERIALIZED (
-    SELECT q.template_name, q.tenant_name, q.freshness_target, q.time_zone, q.version, q.frozen,
+    SELECT q.template_name, q.tenant_name, q.freshness_target, q.time_zone, q.version, q.frozen, q.derived,
            pg_catalog.timezone(q.time_zone, pg_catalog.now())::date AS today,
            COALESCE(q.start_date, first.period_start,
                     pg_catalog.timezone(q.time_zone, pg_catalog.now())::date) AS first_day
@@ -171,6 +221,9 @@ SELECT days.template_name,
                 OR days.day OPERATOR(pg_catalog.=) ANY (s.missing_days) THEN 'missing'
            WHEN s.template_version OPERATOR(pg_catalog.<>) days.version
                 AND s.period_kind OPERATOR(pg_catalog.=) 'day' AND NOT days.frozen THEN 'stale'
+           WHEN days.frozen AND days.derived
+                AND days.day_end OPERATOR(pg_catalog.<=) pg_catalog.now() THEN 'final'
+           WHEN behind.reason IS NOT NULL THEN 'stale'
            WHEN s.as_of OPERATOR(pg_catalog.>=) days.day_end
                 OR s.period_kind OPERATOR(pg_catalog.<>) 'day' THEN 'final'
            WHEN s.last_refresh OPERATOR(pg_catalog.<)
@@ -186,6 +239,9 @@ SELECT days.template_name,
            WHEN days.day OPERATOR(pg_catalog.=) ANY (s.missing_days) THEN 'not in its roll-up, or not as it closed'
            WHEN s.template_version OPERATOR(pg_catalog.<>) days.version
                 AND s.period_kind OPERATOR(pg_catalog.=) 'day' AND NOT days.frozen THEN 'loaded by an older version of the template'
+           WHEN days.frozen AND days.derived
+                AND days.day_end OPERATOR(pg_catalog.<=) pg_catalog.now() THEN 'frozen as the day closed'
+           WHEN behind.reason IS NOT NULL THEN behind.reason
            WHEN s.period_kind OPERATOR(pg_catalog.<>) 'day' THEN 'rolled up'
            WHEN s.as_of OPERATOR(pg_catalog.>=) days.day_end THEN 'loaded after the day had closed'
            WHEN days.day_end OPERATOR(pg_catalog.<=) pg_catalog.now()
@@ -206,10 +262,10 @@ FROM (
     CROSS JOIN LATERAL pg_catalog.generate_series(
         0, span.last_day OPERATOR(pg_catalog.-) span.first_day) AS n) AS d
 CROSS JOIN LATERAL (
-    SELECT p.template_name, p.tenant_name, p.freshness_target, p.version, p.frozen, d.day,
+    SELECT p.template_name, p.tenant_name, p.freshness_target, p.version, p.frozen, p.derived, d.day,
            pg_catalog.timezone(p.time_zone, (d.day OPERATOR(pg_catalog.+) 1)::timestamp) AS day_end,
            o.period_kind, o.relation_schema, o.relation_name, o.row_count, o.as_of, o.last_refresh,
-           o.template_version, o.missing_days,
+           o.template_version, o.missing_days, o.run_id,
            pg_catalog.random() AS apart
     FROM pair AS p
     LEFT JOIN _wh.slices AS o
@@ -233,7 +289,13 @@ CROSS JOIN LATERAL (
            COALESCE(days.as_of, rolled.as_of) AS as_of,
            COALESCE(days.last_refresh, rolled.last_refresh) AS last_refresh,
            COALESCE(days.template_version, rolled.template_version) AS template_version,
-           COALESCE(days.missing_days, rolled.missing_days) AS missing_days) AS s
+           COALESCE(days.missing_days, rolled.missing_days) AS missing_days,
+           days.run_id AS run_id) AS s
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN days.derived
+                THEN _wh.stale_because(days.template_name, days.tenant_name, days.day, s.run_id)
+           END AS reason
+    OFFSET 0) AS behind
 LEFT JOIN (
     SELECT n.nspname, k.relname, k.oid
     FROM pg_catalog.pg_class AS k
@@ -259,6 +321,7 @@ SELECT p.template_name,
            WHEN last_failure.run_id IS NOT NULL THEN 'failed'
            WHEN s.last_refresh IS NULL OR relation.oid IS NULL THEN 'missing'
            WHEN s.template_version OPERATOR(pg_catalog.<>) p.version THEN 'stale'
+           WHEN behind.reason IS NOT NULL THEN 'stale'
            WHEN COALESCE(s.method OPERATOR(pg_catalog.=) 'live', false)
                 OPERATOR(pg_catalog.<>) (p.materialization OPERATOR(pg_catalog.=) 'live') THEN 'stale'
            WHEN p.materialization OPERATOR(pg_catalog.=) 'live' THEN 'fresh'
@@ -275,6 +338,7 @@ SELECT p.template_name,
            WHEN s.last_refresh IS NULL THEN 'never loaded'
            WHEN relation.oid IS NULL THEN 'its relation is gone or not populated'
            WHEN s.template_version OPERATOR(pg_catalog.<>) p.version THEN 'loaded by an older version of the template'
+           WHEN behind.reason IS NOT NULL THEN behind.reason
            WHEN COALESCE(s.method OPERATOR(pg_catalog.=) 'live', false)
                 OPERATOR(pg_catalog.<>) (p.materialization OPERATOR(pg_catalog.=) 'live')
                THEN 'kept as before the template changed'
@@ -305,6 +369,11 @@ LEFT JOIN LATERAL (
       AND f.kind OPERATOR(pg_catalog.<>) 'reconcile'
     ORDER BY f.run_id USING OPERATOR(pg_catalog.>)
     LIMIT 1) AS last_failure ON true
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN p.derived
+                THEN _wh.stale_because(p.template_name, p.tenant_name, '-infinity', s.run_id)
+           END AS reason
+    OFFSET 0) AS behind
 WHERE p.materialization OPERATOR(pg_catalog.<>) 'daily';
 COMMENT ON VIEW _wh.v_coverage IS 'Per template, tenant and day from the first one on: fresh, final, stale, failed or missing, and why; day is NULL where a template is not kept by days';
 
@@ -397,9 +466,11 @@ CREATE FUNCTION _wh.wh_status() RETURNS TABLE (
     SET jit TO off
     SET max_parallel_workers_per_gather TO 0
     BEGIN ATOMIC
-        SELECT f.template_name, f.tenant_name, f.state, f.last_loaded_at, f.lag,
+        SELECT f.template_name, f.tenant_name,
+               CASE WHEN f.state IN ('ok', 'late') AND f.stale_because IS NOT NULL THEN 'stale' ELSE f.state END,
+               f.last_loaded_at, f.lag,
                COALESCE(held.slices, 0), held.row_count, held.total_bytes,
-               failure.error_message, failure.error_hint,
+               COALESCE(failure.error_message, f.stale_because), failure.error_hint,
                f.freshness_target, f.last_duration_ms, COALESCE(failure.failures, 0),
                COALESCE(breaker.state, 'closed'),
                (SELECT pg_catalog.min(p.paused_at)

@@ -329,6 +329,37 @@ def sync_ours(ways, template="synced"):
     return variants.reported(rows)
 
 
+def archive(bench):
+    """The same rows, archived and not: a snapshot made anew with its indexes, and
+    one that finds nothing changed."""
+    ways = bench.variants
+    indexes = "; ".join(f"CREATE {unique} INDEX {{view_name}}_{column} ON {{schema}}.{{view_name}}"
+                        f" ({column})" for unique, column in servers.INDEXED)
+    for template, kept in (("plain", "false"), ("kept", "true")):
+        execute(ways.owner, f"""SELECT _wh.add_template('{template}', 'SELECT * FROM src_big',
+            '{servers.COLUMNS}', '{indexes}', materialization => 'snapshot', tenants => '{{t1}}',
+            options => '{{"archive": {kept}, "archive_required": {kept}}}')""")
+
+    def load(template):
+        execute(ways.owner, f"CALL _wh.run_refresh('{template}', 't1')")
+        return variants.reported(execute(ways.owner, f"""
+            SELECT * FROM _wh.extract_runs WHERE template_name = '{template}'
+            ORDER BY run_id DESC LIMIT 1"""))
+
+    def variant(label, template, prepare):
+        return (label, lambda: prepare(ways, "MATERIALIZED VIEW", template),
+                lambda: load(template))
+
+    def present(ways, _, template):
+        ways.source.show("food")
+        if not ways.exists(f"t1.{template}"):
+            load(template)
+
+    bench.take_turns("archive", [
+        variant("first fill", "plain", forget), variant("first fill archived", "kept", forget),
+        variant("unchanged", "plain", present), variant("unchanged archived", "kept", present)])
+
+
 PARTS = {part.__name__: part
          for part in (big, small, wal, memory, readers, far, tenants, slices,
-                      years.rollup, years.late, sync)}
+                      years.rollup, years.late, sync, archive)}

@@ -51,6 +51,8 @@ def ratios(results):
         "keyed table: dblink / snapshot": ratio("sync", "dblink fill", "ours snapshot"),
         "keyed table, 10k changed: dblink and ON CONFLICT / ours":
             ratio("sync", "dblink changed", "ours changed"),
+        "first fill: archived / not": ratio("archive", "first fill archived", "first fill"),
+        "unchanged: archived / not": ratio("archive", "unchanged archived", "unchanged"),
     }
     answer["roll-up / by hand"] = ratio("rollup", "ours", "by hand")
     answer["roll-up until published / by hand"] = until_published(results)
@@ -188,6 +190,8 @@ def judge(results):
     targets.faster(f"10,000 changed of {rows}, against dblink and INSERT ... ON CONFLICT",
                    ">= 1.3 times faster",
                    ["keyed table, 10k changed: dblink and ON CONFLICT / ours"], [1.3])
+    targets.at_most(f"{rows}, first load with its indexes: archived against not", "<= 1.35 times",
+                    [found["first fill: archived / not"]], [1.35])
     return found, targets.rows
 
 
@@ -235,7 +239,8 @@ def markdown(results):
               "slices": f"{results.get('slices', 0)} slices",
               "rollup": f"A year of {results.get('year_rows', 0):,} rows",
               "late": "1 % of one day of that year",
-              "sync": "a keyed table, and 10,000 changed rows"}
+              "sync": "a keyed table, and 10,000 changed rows",
+              "archive": "with and without an archive, three indexes"}
     for group, title in titles.items():
         if group in results["seconds"]:
             parts += [f"## {title}\n", seconds_table(results, group)]

@@ -69,7 +69,9 @@ make_servers()
 		echo "session_preload_libraries = 'pg_warehouse'"
 		echo "pg_warehouse.key_file = '$SCRATCH/pg_warehouse.key'"
 		echo "pg_warehouse.sslrootcert = '$SCRATCH/server.crt'"
+		echo "pg_warehouse.archive_directory = '$SCRATCH/archive'"
 	} | init_server warehouse "$WAREHOUSE_PORT"
+	as_server mkdir -m 700 "$SCRATCH/archive"
 	start_server warehouse
 }
 

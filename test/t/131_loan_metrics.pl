@@ -62,6 +62,25 @@ is(join("\n", sort split /\n/, on_dashboard('COPY seedsmetrics.loans_computed TO
 	'the computed fields of every loan are those of the source');
 like($computed, qr/^\d+\t[1-9]/m, 'and not all of them are in time');
 
+# Metrics of that day, from the synced and the live relations; and what was at
+# risk is kept as it was seen.
+on_dashboard("SELECT status FROM _wh.wh_refresh(from_date => '$yesterday', to_date => '$yesterday')");
+is(on_dashboard("SELECT officer_id, collected FROM seedsmetrics.officer_metrics_daily WHERE metric_date = '$yesterday' AND collected > 0 ORDER BY officer_id::int"),
+	$source->safe_psql('django_production', "SELECT agent_id, sum(amount) FROM loans_ajoloanrepayment AS r JOIN loans_ajoloan AS l ON l.id = r.ajo_loan_id"
+		. " WHERE paid_date = '$yesterday' GROUP BY 1 ORDER BY 1"), 'what each officer collected');
+is(on_dashboard("SELECT sum(collected), sum(par15) FROM seedsmetrics.branch_metrics_daily WHERE metric_date = '$yesterday'"),
+	on_dashboard("SELECT sum(collected), sum(par15) FROM seedsmetrics.officer_metrics_daily WHERE metric_date = '$yesterday'"), 'branches are their officers');
+my $at_risk = "SELECT loan_id, current_dpd FROM seedsmetrics.par15_snapshots WHERE snapshot_date = '$yesterday' ORDER BY loan_id";
+my $seen = on_dashboard($at_risk);
+is($seen, on_dashboard('SELECT loan_id, current_dpd FROM seedsmetrics.loans_computed WHERE current_dpd >= 15 ORDER BY loan_id'), 'loans at risk');
+my ($loan) = $seen =~ /^(\d+)/;
+$source->safe_psql('django_production', "INSERT INTO loans_ajoloanrepayment (ajo_loan_id, amount, paid_date) VALUES ($loan, 250000, '$yesterday')");
+is(on_dashboard("SELECT status, rows_inserted FROM _wh.wh_refresh('repayments')"), 'loaded|1', 'a late repayment comes');
+is(on_dashboard("SELECT template_name, status FROM _wh.wh_refresh(from_date => '$yesterday', to_date => '$yesterday') WHERE status <> 'loaded'"),
+	'par15_snapshots|skipped', 'all but the frozen day is computed again');
+is(on_dashboard("SELECT current_dpd, total_outstanding FROM seedsmetrics.loans_computed WHERE loan_id = '$loan'"), '0|0.00', 'which settles its loan');
+is(on_dashboard($at_risk), $seen, 'and it was at risk when it was looked at');
+
 # Followed by hand, in a database of its own; its views and ours are the same.
 $dashboard->safe_psql('postgres', 'CREATE DATABASE by_hand OWNER metricsuser');
 $dashboard->safe_psql('by_hand', 'CREATE SCHEMA seedsmetrics AUTHORIZATION metricsuser');

@@ -11,7 +11,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use WarehouseTest;
 
+my $archive = scratch_dir() . '/archive';
+mkdir $archive, 0700 or die "$archive: $!";
 my $node = loopback_node('warehouse', conf => qq{
+pg_warehouse.archive_directory = '$archive'
+
 max_locks_per_transaction = 10
 max_connections = 10
 max_worker_processes = 6
@@ -27,7 +31,8 @@ loopback_tenant($node, $_, 'UTC', $rows) for ('zebra_one', 'other');
 $node->safe_psql('postgres', q{
 SELECT _wh.add_template('days', $$SELECT id, t, word FROM src WHERE t >= {DAY_START} AND t < {DAY_END}$$, 'id integer, t timestamptz, word text',
     $$CREATE INDEX {view_name}_t ON {schema}.{view_name} (t)$$, time_column => 't', tenants => '{zebra_one,other}');
-SELECT _wh.add_template('alone', $$SELECT word FROM src LIMIT 1$$, 'word text', materialization => 'snapshot', tenants => '{zebra_one}')});
+SELECT _wh.add_template('alone', $$SELECT word FROM src LIMIT 1$$, 'word text', materialization => 'snapshot', tenants => '{zebra_one}',
+    options => '{"archive": true}')});
 $node->safe_psql('postgres', q{CALL _wh.run_refresh('days', NULL, '2024-01-01', '2024-02-29')});
 $node->safe_psql('postgres', q{SET ROLE whadmin; SELECT * FROM _wh.setup_cron()});
 $node->safe_psql('postgres', q{INSERT INTO cron.job_run_details (jobid, runid, job_pid, database, username, command, status, start_time)
@@ -81,6 +86,8 @@ lock_table(64);
 my $places = places_of('zebra', '_one');
 like($places, qr/^\Q$_\E$/m, "the tenant's name is in $_")
   for '_wh.audit_log', '_wh.extract_runs', '_wh.jobs', '_wh.mv_templates', '_wh.slices', '_wh.tenant_connections', 'cron.job', 'cron.job_run_details', 'pg_namespace', 'days';
+sub archived { return grep { /zebra_one/ } split /\n/, qx{find $archive -type f} }
+cmp_ok(scalar(archived()), '>', 0, 'and in the archive');
 like(places_of('zebra_one ca', 'nary'), qr/^zebra_one\.days_2024_01_01$/m, 'and what its rows hold is found');
 lock_table(10);
 
@@ -138,5 +145,6 @@ $node->safe_psql('postgres', 'DROP DATABASE src_zebra_one');
 lock_table(64);
 is(places_of('zebra', '_one'), '_wh.audit_log', "nothing but the audit log has the tenant's name");
 is(places_of('zebra_one ca', 'nary'), '', 'and nothing what its rows held');
+is(join(' ', archived()), '', 'nor the archive a file of it');
 
 done_testing();

@@ -213,7 +213,7 @@ is(query("SELECT status FROM _wh.wh_refresh('must', $day)"), 'loaded', 'out of t
 # No room: nothing of it is left, the data is loaded or not.
 SKIP:
 {
-	skip $SmallDisk::why_not, 6 if $SmallDisk::why_not;
+	skip $SmallDisk::why_not, 9 if $SmallDisk::why_not;
 
 	$node->safe_psql('src_t', q{TRUNCATE days; INSERT INTO days SELECT i, '2024-05-01 12:00+00', md5(i::text) || md5(random()::text) FROM generate_series(1, 300000) AS i});
 	my $before = files();
@@ -224,6 +224,16 @@ SKIP:
 	is(query("SELECT status, sqlstate FROM _wh.wh_refresh('must', $day)"), 'failed|53100', 'no room, archive_required: not loaded');
 	is(query('SELECT count(*) FROM t.must_2024_05_01'), '1000', 'at all');
 	is(files(), $before, 'no file is left');
+
+	# The file that the extract is written to first.
+	mkdir "$place/space";
+	$node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$place/space'");
+	query('GRANT CREATE ON TABLESPACE small TO PUBLIC');
+	my $small = 'SET pg_warehouse.max_workers = 0; SET temp_tablespaces = small; SELECT status, sqlstate FROM _wh.wh_refresh';
+	($rc, $out, $err) = $node->psql('postgres', "$small('days', $day)");
+	is($out, 'loaded|', 'no room for the temporary file: loaded');
+	like($err, qr/rows are loaded and not archived: could not write the extract to a temporary file: No space left on device/, 'with a warning');
+	is(query("$small('must', $day)"), 'failed|53100', 'archive_required: not loaded');
 	$node->safe_psql('src_t', q{TRUNCATE days; INSERT INTO days SELECT i, '2024-05-01 12:00+00', repeat('day ', 20) || i FROM generate_series(1, 1000) AS i});
 }
 
@@ -269,13 +279,13 @@ SKIP:
 
 	skip 'PostGIS is not installed (make check-all installs it)', 4 if $there eq '0';
 	$node->safe_psql('src_t', q{CREATE EXTENSION postgis;
-CREATE TABLE places (id integer PRIMARY KEY, geom geometry(Geometry, 4326), geog geography(Point, 4326));
+CREATE TABLE places (id integer PRIMARY KEY, geom geometry, geog geography(Point, 4326));
 INSERT INTO places VALUES (1, 'SRID=4326;POINT(36.8219462 -1.2920659)', 'POINT(36.8219462 -1.2920659)'),
 	(2, NULL, NULL), (3, 'SRID=4326;LINESTRING(0 0, 0.1 0.2, 1e-9 3)', NULL), (4, 'SRID=4326;POLYGON EMPTY', NULL), (5, ST_SetSRID(ST_MakePoint(1/3.0::float8, pi()), 4326), NULL),
 	(6, 'SRID=4326;POINT ZM (1 2 3 4)', NULL);
 GRANT SELECT ON places TO wh_src});
 	query(q{CREATE EXTENSION postgis;
-SELECT _wh.add_template('places', 'SELECT id, geom, geog FROM places', 'id integer, geom public.geometry(Geometry, 4326), geog public.geography(Point, 4326)',
+SELECT _wh.add_template('places', 'SELECT id, geom, geog FROM places', 'id integer, geom public.geometry, geog public.geography(Point, 4326)',
     materialization => 'snapshot', options => '{"archive": true}')});
 	is(query("SELECT status, rows FROM _wh.wh_refresh('places', 't')"), 'loaded|6', 'geometry is loaded');
 	my $file = "$archive/" . query("SELECT csv_path FROM _wh.extract_runs WHERE template_name = 'places'");

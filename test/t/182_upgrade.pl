@@ -96,7 +96,7 @@ $new->command_ok([ 'pg_upgrade', '--no-sync', '-b', "$old_root/bin", '-B', $new-
 		'-s', $new->host, '-p', $old->port, '-P', $new->port ], 'pg_upgrade');
 if (!(Test::More->builder->summary)[-1])
 {
-	diag(join "\n", map { (split /\n/, slurp_file($_))[-20 .. -1] } grep { -s } glob($new->data_dir . '/pg_upgrade_output.d/*/log/pg_upgrade_dump_*.log'));
+	diag(join "\n", map { slurp_file($_) =~ /^(.*error: .*(?:\n.*){0,3})/mg } glob($new->data_dir . '/pg_upgrade_output.d/*/log/pg_upgrade_dump_*.log'));
 	done_testing();
 	exit;
 }
