@@ -136,4 +136,19 @@ SELECT _wh.reset_breaker('nobody');
 SELECT action, subject, count(*) FROM _wh.audit_log WHERE action = 'reset_breaker' GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT name, setting, unit, context, min_val FROM pg_settings WHERE name LIKE 'pg_warehouse.breaker%' OR name LIKE 'pg_warehouse.retry%' ORDER BY 1;
 
+-- Which failures may pass: by SQLSTATE, as the tenant says it.
+\set warehouse :DBNAME
+\c wh_tenant_b
+CREATE FUNCTION fail(state text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = state; END $$;
+\c :warehouse
+SET pg_warehouse.retry_time = '2s';
+SELECT max(run_id) AS since FROM _wh.extract_runs \gset
+SELECT count(_wh.add_template('fail_' || lower(state), format('SELECT fail(%L) AS id, {DAY_START} AS at', state), 'id bigint, at timestamptz', tenants => '{tenant_b}'))
+FROM unnest('{40001,40P01,53100,53200,55P03,22012,23505,25006,42501,42P01,57014}'::text[]) AS state;
+SELECT count(*) FROM _wh.wh_refresh(NULL, 'tenant_b', '2024-01-01', '2024-01-01', parallel => 4) WHERE template_name LIKE 'fail_%' AND status = 'failed';
+SELECT sqlstate, count(*) > 1 AS again, max(attempt) = count(*) AS counted FROM _wh.extract_runs
+WHERE run_id > :since AND template_name LIKE 'fail_%' GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM _wh.v_breakers;
+SELECT count(_wh.drop_template(template_name)) FROM _wh.mv_templates WHERE template_name LIKE 'fail_%';
+
 SELECT count(_wh.drop_template(name, drop_data => true)) FROM unnest('{br,br2}'::text[]) AS name;

@@ -14,8 +14,8 @@ INSERT INTO pay SELECT i, 'note ' || i, i * 1.5, timestamptz '2024-01-01 00:00+0
 CREATE TABLE odd (a text, b date, at timestamp NOT NULL, PRIMARY KEY (a, b));
 INSERT INTO odd VALUES ('it''s', '2024-02-29', '2024-03-31 00:30'), (E'back\\slash', '2024-02-29', '2024-03-31 12:00'),
     ('a, b', '2024-03-01', '2024-04-01 00:00'), ('"q"', '2024-03-01', '2024-04-01 23:59:59.999999');
-CREATE TABLE many (id integer PRIMARY KEY, at timestamptz NOT NULL);
-INSERT INTO many SELECT i, timestamptz '2024-05-01 00:00+00' + i * interval '10 seconds' FROM generate_series(1, 4000) AS i;
+CREATE TABLE many (id integer PRIMARY KEY, at timestamptz NOT NULL, n integer);
+INSERT INTO many SELECT i, timestamptz '2024-05-01 00:00+00' + i * interval '0.5 seconds', 0 FROM generate_series(1, 80000) AS i;
 INSERT INTO many VALUES (-1, '-infinity');
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO wh_cal;
 \c :warehouse
@@ -132,14 +132,15 @@ SELECT * FROM differing('odd', accept => true);
 SELECT * FROM cal.odd ORDER BY at;
 SELECT _wh.alter_tenant('cal', time_zone => 'UTC');
 
--- More rows than one question holds: some are gone, some have moved to a day
--- that was not asked for; a row of no day is left alone.
-SELECT _wh.add_template('many', 'SELECT id, at FROM many', 'id integer, at timestamptz',
+-- More rows than one statement or the memory holds: some are gone, some have
+-- moved to a day that was not asked for; a row of no day is left alone.
+SELECT _wh.add_template('many', 'SELECT id, at, n FROM many', 'id integer, at timestamptz, n integer',
     materialization => 'incremental', key_columns => '{id}', watermark_column => 'at', tenants => '{cal}');
 SELECT status, rows FROM _wh.wh_refresh('many', 'cal');
 \c wh_cal_source
 DELETE FROM many WHERE id % 3 = 0;
-UPDATE many SET at = at + interval '10 days' WHERE id % 3 = 1;
+UPDATE many SET at = at + interval '10 days' WHERE id % 60 = 1;
+UPDATE many SET n = 1 WHERE id % 600 = 2;
 \c :warehouse
 SET datestyle = 'ISO';
 SET timezone = 'UTC';
@@ -148,7 +149,7 @@ SELECT count(*), count(*) FILTER (WHERE at > '2024-05-02') AS moved FROM cal.man
 SELECT count(*), bool_and(equal), sum(source_rows) AS source, sum(local_rows) AS here FROM _wh.reconcile('many', 'cal');
 
 -- on_conflict nothing: what is there stays, what is gone goes.
-SELECT _wh.add_template('kept', 'SELECT id, at FROM many WHERE id > 0', 'id integer, at timestamptz',
+SELECT _wh.add_template('kept', 'SELECT id, at FROM many WHERE id BETWEEN 1 AND 1000', 'id integer, at timestamptz',
     materialization => 'incremental', key_columns => '{id}', watermark_column => 'at', tenants => '{cal}', options => '{"on_conflict": "nothing"}');
 SELECT status, rows FROM _wh.wh_refresh('kept', 'cal');
 \c wh_cal_source
@@ -168,7 +169,7 @@ SELECT * FROM _wh.reconcile('cal', 'cal', '2999-01-01');
 \echo :SQLSTATE
 \set VERBOSITY default
 \c wh_cal_source
-INSERT INTO many SELECT 10000 + i, timestamptz '0500-01-01 00:00+00' + i * interval '1 month' FROM generate_series(1, 1300) AS i;
+INSERT INTO many SELECT 1000000 + i, timestamptz '0500-01-01 00:00+00' + i * interval '1 month' FROM generate_series(1, 1300) AS i;
 \c :warehouse
 SET datestyle = 'ISO';
 SET timezone = 'UTC';

@@ -27,6 +27,12 @@ typedef struct WhDoctor
 	MemoryContext context;		/* in there */
 } WhDoctor;
 
+/*
+ * Put an object into the archive that the settings name, read it and take it
+ * out; throws what fails (doctor_archive.c).  Caller: owner.
+ */
+extern void wh_probe_archive(void);
+
 /* List what one check finds, of char *; NIL: all is well. */
 extern List *wh_doctor_findings(const char *check_name);
 

@@ -58,6 +58,15 @@ wh_check_archive(WhDoctor *doctor)
 	wh_role_leave(&caller);
 }
 
+/*
+ * Try the archive; see doctor.h.
+ */
+void
+wh_probe_archive(void)
+{
+	probe(wh_store_open());
+}
+
 static List *
 archived_templates(void)
 {

@@ -112,8 +112,8 @@ wh_check_materialization(WhDoctor *doctor)
 		const WhSlice *largest = NULL;
 		ListCell   *ls;
 
-		if (wh_template_is_daily(tmpl) || tmpl->key_columns == NIL ||
-			tmpl->watermark_column == NULL)
+		if (wh_template_is_daily(tmpl) || wh_template_is_local(tmpl) ||
+			tmpl->key_columns == NIL || tmpl->watermark_column == NULL)
 			continue;
 		foreach(ls, wh_slices(tmpl->name, NULL))
 		{

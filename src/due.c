@@ -18,6 +18,8 @@
 /* Days after which a recheck that did not happen is given up. */
 #define RECHECK_WEEK 7
 
+static bool is_input_lost(const WhTemplate *tmpl, const WhTenant *tenant,
+						  DateADT day);
 static bool is_recheck_due(const WhTemplate *tmpl, const WhTenant *tenant,
 						   DateADT day, int age);
 
@@ -107,11 +109,37 @@ wh_due_lost(const WhTemplate *tmpl, const WhTenant *tenant)
 		const WhSlice *slice = (const WhSlice *) list_nth(slices, i);
 
 		if (slice->period.kind == WH_DAY && strcmp(slice->state, "empty") != 0 &&
-			!wh_slice_is_populated(slice))
+			(!wh_slice_is_populated(slice) ||
+			 is_input_lost(tmpl, tenant, slice->period.start)))
 			days = lappend_int(days, slice->period.start);
 	}
 
 	return days;
+}
+
+/*
+ * Has an input of a derived day lost its rows?  A restore makes such a day of
+ * what its query finds then, which may be nothing.
+ */
+static bool
+is_input_lost(const WhTemplate *tmpl, const WhTenant *tenant, DateADT day)
+{
+	WhPeriod	whole = wh_period_whole();
+	ListCell   *lc;
+
+	foreach(lc, wh_depend_inputs(tmpl))
+	{
+		const WhTemplate *input = (const WhTemplate *) lfirst(lc);
+		const WhSlice *slice = wh_template_is_daily(input)
+		? wh_slice_covering(input->name, tenant->name, day)
+		: wh_slice_find(input->name, tenant->name, &whole);
+
+		if (slice != NULL && strcmp(slice->state, "empty") != 0 &&
+			!wh_slice_is_populated(slice))
+			return true;
+	}
+
+	return false;
 }
 
 bool

@@ -31,7 +31,7 @@ extern List *wh_due_old_versions(const WhTemplate *tmpl, const WhTenant *tenant)
 
 /*
  * List the days (of DateADT) that the ledger has rows of and that nobody can
- * read, as after a restore; newest first.
+ * read, as after a restore, or that are derived from such; newest first.
  */
 extern List *wh_due_lost(const WhTemplate *tmpl, const WhTenant *tenant);
 

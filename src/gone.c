@@ -146,6 +146,9 @@ wh_gone_next(WhGone *gone, const List *key_types)
 		tuplestore_puttupleslot(gone->batch, gone->slot);
 		gone->nbatch++;
 	}
+
+	/* What came from disk is in the caller's context, which he may reset. */
+	ExecClearTuple(gone->slot);
 	AtEOXact_GUC(false, nestlevel);
 	appendStringInfoChar(&sql, ')');
 

@@ -8,7 +8,7 @@
  * writes it out after that, in which every name has its schema.  So a function
  * that somebody makes later takes nobody's place, and a plain REFRESH by any
  * tool does the same.  It runs as the owner, under the restrictions of
- * wh_become_owner(), and reads only.
+ * wh_become_owner().
  */
 #include "postgres.h"
 

@@ -246,7 +246,16 @@ move_object(WhStore *store, const char *key, const char *new_key)
 		else if (is_old &&
 				 renameat(work.folder, name_of(key),
 						  work.other_folder, name_of(new_key)) < 0)
-			raise_errno("rename", key);
+		{
+			int			reason = errno;
+
+			/* Another session may have moved it meanwhile. */
+			if (reason != ENOENT || !find(work.other_folder, new_key, &new))
+			{
+				errno = reason;
+				raise_errno("rename", key);
+			}
+		}
 		sync_it(work.other_folder, new_key);
 		if (work.folder != NOT_OPEN)
 			sync_it(work.folder, key);

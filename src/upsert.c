@@ -53,6 +53,9 @@ wh_upsert(Relation rel, const WhTemplate *tmpl, Tuplestorestate *rows,
 		return;
 	}
 
+	/* From the first one, wherever a statement has left off reading them. */
+	tuplestore_select_read_pointer(rows, 0);
+	tuplestore_rescan(rows);
 	slot = MakeSingleTupleTableSlot(tmpl->columns, &TTSOpsMinimalTuple);
 	while (nrows > 0)
 	{
@@ -62,9 +65,11 @@ wh_upsert(Relation rel, const WhTemplate *tmpl, Tuplestorestate *rows,
 		CHECK_FOR_INTERRUPTS();
 		for (; nbatch < BATCH_ROWS && tuplestore_gettupleslot(rows, true, false, slot); nbatch++)
 			tuplestore_puttupleslot(batch, slot);
+		if (nbatch == 0)
+			elog(ERROR, "rows of an upsert have gone astray");
 		run_batch(rel, tmpl, batch, nbatch, counts);
 		tuplestore_end(batch);
-		nrows -= Max(nbatch, 1);
+		nrows -= nbatch;
 	}
 	ExecDropSingleTupleTableSlot(slot);
 }

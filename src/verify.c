@@ -30,6 +30,7 @@
 #include "session.h"
 #include "settings.h"
 #include "spi.h"
+#include "upload.h"
 #include "watermark.h"
 
 /* A seed may be ahead of our clock by this much: sources have their own. */
@@ -76,12 +77,14 @@ static void pre_deploy(Gates *gates);
 static void check_roles(Gates *gates);
 static void check_schema(WhRun *run, void *arg);
 static void check_watermark(Gates *gates);
+static void check_archive(WhRun *run, void *arg);
 static void check_connection(Gates *gates);
 static void check_source(WhRun *run, void *arg);
 static void first_run(Gates *gates);
 static void count_rows(WhRun *run, void *arg);
 static void judge_counts(const Gates *gates, const WhParity *parity);
 static void judge_geometries(const Gates *gates, const WhParity *parity);
+static void check_archived(Gates *gates);
 static void steady_state(Gates *gates);
 static void check_freshness(Gates *gates);
 static void check_failures(Gates *gates);
@@ -159,6 +162,13 @@ pre_deploy(Gates *gates)
 		put_error(gates, "schema", run.error);
 	if (wh_template_is_incremental(gates->tmpl))
 		check_watermark(gates);
+	if (gates->tmpl->archive)
+	{
+		memset(&run, 0, sizeof(run));
+		wh_run_contained(&run, check_archive, gates);
+		if (run.error != NULL)
+			put_error(gates, "archive", run.error);
+	}
 
 	check_connection(gates);
 	if (!gates->reached)
@@ -219,6 +229,17 @@ check_watermark(Gates *gates)
 	else
 		put(gates, "watermark", GATE_OPEN,
 			psprintf("the next run reads on from %s", timestamptz_to_str(seed)));
+}
+
+/*
+ * The contained work: what a run would put there is put, read and removed.
+ */
+static void
+check_archive(WhRun *run, void *arg)
+{
+	wh_probe_archive();
+	put((Gates *) arg, "archive", GATE_OPEN, "what is put there can be read again and removed");
+	run->status = "loaded";
 }
 
 /*
@@ -310,6 +331,8 @@ first_run(Gates *gates)
 	put(gates, "loaded", GATE_OPEN,
 		psprintf("by run " INT64_FORMAT ", " INT64_FORMAT " rows", slice->run_id,
 				 slice->row_count));
+	if (gates->tmpl->archive)
+		check_archived(gates);
 	if (!gates->reached)
 	{
 		put(gates, "row_count", GATE_UNKNOWN, "the tenant was not reached");
@@ -394,6 +417,22 @@ judge_geometries(const Gates *gates, const WhParity *parity)
 			psprintf("column \"%s\": " INT64_FORMAT " nulls here, " INT64_FORMAT " at the source",
 					 (const char *) list_nth(parity->geometries, i), here, there));
 	}
+}
+
+/*
+ * What has been loaded is moved from exports/ to processed/ afterwards.
+ */
+static void
+check_archived(Gates *gates)
+{
+	List	   *stuck = wh_uploads_to_move(gates->tmpl->name, gates->tenant->name);
+
+	if (stuck == NIL)
+		put(gates, "archived", GATE_OPEN, "every extract that was loaded is in " WH_PROCESSED);
+	else
+		put(gates, "archived", GATE_CLOSED,
+			psprintf("%d extracts that were loaded are in " WH_EXPORTS " still, the first: %s; the next run moves them",
+					 list_length(stuck), ((const WhUpload *) linitial(stuck))->archived.path));
 }
 
 /*

@@ -50,8 +50,10 @@ make_servers()
 	init_server warehouse "$WAREHOUSE_PORT" <<-END
 		pg_warehouse.key_file = '$SCRATCH/pg_warehouse.key'
 		session_preload_libraries = 'pg_warehouse'
+		pg_warehouse.archive_directory = '$SCRATCH/archive'
 		timezone = 'UTC'
 	END
+	as_server mkdir -m 700 "$SCRATCH/archive"
 	start_server platform
 	start_server warehouse
 	platform -f "$HERE/source.sql"
@@ -145,6 +147,23 @@ fail_on_purpose()
 	expect "the next run mends it" "$(closed_gates true)" none
 }
 
+# "They pay for themselves the first time you need to replay a window."
+replay()
+{
+	local run
+
+	shown dwh_owner "SELECT table_name, rows_extracted, regexp_replace(csv_path, '[^/]*$', '...') AS csv_path
+FROM _wh.extract_runs WHERE csv_path IS NOT NULL AND method = 'first_fill' ORDER BY 1;"
+	expect "exports/ is empty, every CSV is in processed/" "$(as_server find "$SCRATCH/archive/exports" -type f | wc -l)" 0
+	run=$(asked dwh_owner "SELECT run_id FROM _wh.extract_runs WHERE table_name = 'bronze.trips' AND method = 'first_fill'")
+	warehouse dwh_owner -c "DELETE FROM bronze.trips WHERE trip_id BETWEEN 500 AND 600"
+	shown dwh_owner "SELECT r ->> 'status' AS status, r ->> 'rows_inserted' AS inserted FROM _wh.replay($run) AS r;"
+	expect "what was lost here is back, from its CSV" "$(asked grafana_ro "SELECT count(*) FROM bronze.trips")" 1200
+	typed dwh_owner "SELECT _wh.reseed('trips', 'tracksolid');"
+	typed dwh_owner "CALL _wh.run_refresh('trips');"
+	compare
+}
+
 # What the playbook does not find: it never looks back.
 find_deletes()
 {
@@ -182,6 +201,8 @@ chapter "The source moves on"
 source_moves_on
 chapter "Failing a run on purpose"
 fail_on_purpose
+chapter "The archive"
+replay
 chapter "What is gone at the source"
 find_deletes
 

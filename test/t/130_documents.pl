@@ -24,9 +24,12 @@ host  all all 127.0.0.1/32 scram-sha-256
 });
 $source->start;
 
-my $warehouse = warehouse_node('warehouse', '', conf => q{
+my $archive = scratch_dir() . '/archive';
+mkdir $archive, 0700 or die;
+my $warehouse = warehouse_node('warehouse', '', conf => qq{
 log_statement = none
 max_worker_processes = 16
+pg_warehouse.archive_directory = '$archive'
 });
 
 # Run a file of examples/ at a node; everything that was said.

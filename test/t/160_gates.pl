@@ -1,5 +1,6 @@
-# verify_gates against servers: a tenant that goes away and comes back, and,
-# where PostGIS is installed, geometries that must come as they are.
+# verify_gates against servers: a tenant that goes away and comes back, an
+# archive that cannot be written, and, where PostGIS is installed, geometries
+# that must come as they are.
 use strict;
 use warnings;
 
@@ -10,7 +11,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use WarehouseTest;
 
-my $warehouse = warehouse_node('warehouse', '');
+my $archive = scratch_dir() . '/archive';
+mkdir $archive, 0700 or die;
+my $warehouse = warehouse_node('warehouse', '', conf => "pg_warehouse.archive_directory = '$archive'\n");
 my $source = PostgreSQL::Test::Cluster->new('source');
 $source->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
 $source->start;
@@ -43,8 +46,40 @@ $source->stop;
 $warehouse->psql('postgres', q{CALL _wh.run_refresh('trips')});
 is(gates('trips'), 'connection failures freshness / ?columns row_count row_rate', 'a tenant that is down');
 $source->start;
+query(q{SELECT _wh.reset_breaker('fleet')});
 query(q{CALL _wh.run_refresh('trips')});
 is(gates('trips'), '?row_rate', 'and back');
+
+# The archive: a folder that is closed, and one that extracts cannot be moved to.
+query(q{SELECT _wh.add_template('kept', 'SELECT id, at FROM trips', 'id bigint, at timestamptz',
+	materialization => 'incremental', key_columns => '{id}', watermark_column => 'at', options => '{"archive": true}')});
+query(q{CALL _wh.run_refresh('kept')});
+is(gates('kept'), '?row_rate', 'with an archive');
+is(query(q{SELECT string_agg(gate || ' ' || ok, ', ' ORDER BY gate) FROM _wh.verify_gates('kept') WHERE gate LIKE 'archive%'}), 'archive true, archived true', 'which has its gates');
+chmod 0, $archive or die;
+like(gates('kept'), qr/^archive /, 'one that is closed');
+chmod 0700, $archive or die;
+my ($processed) = glob("$archive/processed/fleet/kept*");
+$source->safe_psql('postgres', 'INSERT INTO trips VALUES (101)');
+chmod 0500, $processed or die;
+query(q{CALL _wh.run_refresh('kept')});
+is(gates('kept'), 'archived / ?row_rate', 'an extract that cannot be moved');
+chmod 0700, $processed or die;
+query(q{CALL _wh.run_refresh('kept')});
+is(gates('kept'), '?row_rate', 'the next run moves it');
+
+# A day that is mended fails after its upload: the next try loads that first,
+# which is not the source, and then mends.
+query(q{SET ROLE whadmin;
+CREATE FUNCTION fleet.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON fleet.kept FOR EACH ROW EXECUTE FUNCTION fleet.refuse()});
+$source->safe_psql('postgres', q{UPDATE trips SET at = at - interval '1 microsecond' WHERE id <= 50});
+is(query(q{SELECT string_agg(DISTINCT action, ' ') FROM _wh.reconcile('kept', 'fleet') WHERE NOT equal}), 'failed', 'a trigger raises');
+is(query(q{SELECT split_part(csv_path, '/', 1) FROM _wh.extract_runs WHERE template_name = 'kept' ORDER BY run_id DESC LIMIT 1}), 'exports', 'after the upload');
+query('DROP TRIGGER refuse ON fleet.kept');
+$source->safe_psql('postgres', 'DELETE FROM trips WHERE id <= 10');
+is(query(q{SELECT sum(rows_deleted), string_agg(DISTINCT action, ' ') FROM _wh.reconcile('kept', 'fleet') WHERE NOT equal}), '10|loaded', 'the next call');
+is(query(q{SELECT bool_and(equal), sum(local_rows) FROM _wh.reconcile('kept', 'fleet')}), 't|91', 'and all is well');
 
 SKIP:
 {

@@ -206,10 +206,15 @@ SELECT _wh.add_template('b_$layout', 'SELECT {DAY_START} AS day, count(*) AS n F
 	}
 }
 
-# After a restore that could fill nothing: inputs first.
+# After a restore that could fill nothing: inputs first, and days that were made
+# of what there was then, which is nothing.
+my $day = query("SELECT to_char(current_date - 1, 'YYYY_MM_DD')");
+query("REFRESH MATERIALIZED VIEW t1.y_expand_$day WITH NO DATA; REFRESH MATERIALIZED VIEW t1.b_expand_$day");
+is(query("SELECT n FROM t1.b_expand_$day"), '0', 'a day of nothing');
 query('REFRESH MATERIALIZED VIEW t1.a_total WITH NO DATA; REFRESH MATERIALIZED VIEW t1.m_officers WITH NO DATA; REFRESH MATERIALIZED VIEW t1.z_loans WITH NO DATA');
 is(query("SELECT r -> 'failed', r -> 'skipped' FROM _wh.rebuild_entire_warehouse(tenants => '{t1}', lost_only => true) AS r"), '0|0', 'what was lost is made again');
 is(query('SELECT loans FROM t1.a_total'), '1000', 'from the input up');
+is(query("SELECT n > 0 FROM t1.b_expand_$day"), 't', 'so is the day');
 is(query('SELECT count(*) FROM _wh.wh_check()'), '0', 'nothing is lost');
 
 # Everything stands without us, the derived relations with their queries.
