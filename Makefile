@@ -32,7 +32,7 @@ REGRESS      = setup $(filter-out setup,$(patsubst sql/%.sql,%,$(sort $(wildcard
 REGRESS_OPTS = --inputdir=.
 
 PG_CPPFLAGS = -I$(libpq_srcdir)
-SHLIB_LINK  = $(libpq) -lsodium -lcares -lzstd
+SHLIB_LINK  = $(libpq) -lsodium -lcares -lzstd -lcurl
 EXTRA_CLEAN = $(INSTALL_SQL)
 
 PG_CONFIG  ?= pg_config

@@ -65,7 +65,7 @@ SELECT tenant_name, status FROM _wh.wh_refresh('officers_live', dry_run => true)
 SELECT tenant_name, period_start, status, method, rows, bytes FROM _wh.wh_refresh('officers_live') ORDER BY 1;
 SELECT c.oid::regclass, relkind, relowner::regrole, has_table_privilege('phood_ro', c.oid, 'SELECT') AS reader FROM pg_class AS c
 WHERE relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^live_[ab](__src)?$') ORDER BY c.oid::regclass::text COLLATE "C";
-SELECT pg_get_viewdef('live_a.officers_live');
+SELECT regexp_replace(substring(pg_get_viewdef('live_a.officers_live') FROM 'FROM \(.*'), '\s+', ' ', 'g') AS definition;
 SELECT tenant_name, period_kind, state, row_count, size_bytes, method, as_of IS NOT NULL AS as_of FROM _wh.slices WHERE template_name = 'officers_live' ORDER BY 1;
 SELECT tenant_name, kind, status, method, rows_loaded, context ->> 'reason' AS reason FROM _wh.extract_runs WHERE template_name = 'officers_live' AND status = 'loaded' ORDER BY 1;
 SELECT tenant_name, day, state, row_count, reason FROM _wh.v_coverage WHERE template_name = 'officers_live' ORDER BY 1;
@@ -73,6 +73,8 @@ SELECT tenant_name, state, lag FROM _wh.v_table_freshness WHERE template_name = 
 SELECT tenant_name, state, slices, row_count, total_bytes FROM _wh.wh_status() WHERE template_name = 'officers_live';
 SELECT tenant_name, relations, rows, total_bytes, index_bytes FROM _wh.v_storage WHERE template_name = 'officers_live' ORDER BY 1;
 SELECT * FROM _wh.wh_check() WHERE subject LIKE '%live%';
+
+SELECT check_name, status, detail FROM _wh.wh_doctor() WHERE status <> 'ok' AND detail LIKE '%officers_live%';
 
 -- A second refresh finds all as it should be, and writes neither view nor table.
 CREATE FUNCTION live_made(relation regclass) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(r.xmin::text, ' ' ORDER BY r.oid) FROM pg_rewrite AS r WHERE ev_class = relation $$;
@@ -121,7 +123,15 @@ SELECT column_definitions FROM _wh.mv_templates WHERE template_name = 'loans_liv
 SELECT count(*) FROM pg_class WHERE relname = 'loans_ajoloan' AND relnamespace = 'live_a__src'::regnamespace;
 SELECT status, method FROM _wh.wh_refresh('loans_live');
 SELECT * FROM live_a.loans_live WHERE loan_id IN ('1', '2', '3') ORDER BY loan_id;
-EXPLAIN (VERBOSE, COSTS OFF) SELECT loan_id FROM live_a.loans_live WHERE agent_id = 7;
+CREATE FUNCTION pg_temp.foreign_scans(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE line text; n bigint := 0;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
+        n := n + (line LIKE '%Remote SQL: %')::integer;
+    END LOOP;
+    RETURN n;
+END $$;
+SELECT pg_temp.foreign_scans('SELECT loan_id FROM live_a.loans_live WHERE agent_id = 7') AS one_join_at_the_source;
 SELECT schema_name, count(*) FROM public.loans_live GROUP BY 1;
 
 -- Names: of other schemas, with quotes, of WITH queries, in every corner.
@@ -248,7 +258,7 @@ SELECT status FROM _wh.wh_refresh('officers_live', 'live_a');
 SELECT _wh.alter_template('officers_live', options => '{"view_layout": "union"}');
 SELECT tenant_name, status FROM _wh.wh_refresh('officers_live') ORDER BY 1;
 SELECT definition FROM _wh.published_views WHERE template_name = 'officers_live';
-EXPLAIN (VERBOSE, COSTS OFF) SELECT name FROM public.officers_live WHERE schema_name = 'live_b' AND id = 7;
+SELECT name FROM public.officers_live WHERE schema_name = 'live_b' AND id = 7;
 SELECT _wh.alter_template('officers_live', query_template => 'SELECT id::bigint AS id, username AS name FROM accounts_customuser WHERE user_type = ''AGENT''',
     column_definitions => 'name text, id bigint', reset => '{key_columns,watermark_column}');
 SELECT tenant_name, status, message FROM _wh.wh_refresh('officers_live') ORDER BY 1;
@@ -286,6 +296,8 @@ SELECT _wh.add_template('way_round_live', 'SELECT id, note FROM bad_live', 'id i
 SELECT status FROM _wh.wh_refresh('way_round_live');
 SELECT _wh.alter_template('bad_live', query_template => 'SELECT id, note FROM way_round_live');
 SELECT status, sqlstate, message FROM _wh.wh_refresh('bad_live');
+SELECT _wh.alter_template('bad_live', query_template => 'SELECT id, note FROM public.bad_live');
+SELECT status, sqlstate, message FROM _wh.wh_refresh('bad_live');
 SELECT _wh.drop_template('bad_live', drop_data => true);
 \echo :SQLSTATE
 SELECT _wh.drop_template('way_round_live', drop_data => true);
@@ -310,12 +322,27 @@ SELECT _wh.drop_template('taken_live');
 SELECT _wh.add_tenant('of_mine__src', 'localhost', 'x', 'y');
 \echo :SQLSTATE
 
+-- What depends_on lists is the tenant's relation here, and comes first; z_agents
+-- is one by days, of which there is no view before.
+SELECT _wh.add_template('loans_ajoloan', 'SELECT id, agent_id FROM loans_ajoloan WHERE agent_id = 7 AND id % 2 = 0', 'id bigint, agent_id integer', materialization => 'snapshot', tenants => '{live_a}');
+SELECT _wh.add_template('z_agents', 'SELECT {DAY_START}::date AS day, id AS agent_id, username AS name FROM accounts_customuser WHERE id = 7', 'day date, agent_id integer, name text', time_column => 'day', tenants => '{live_a}');
+SELECT _wh.add_template('first_live', 'SELECT o.id, count(DISTINCT l.id) AS loans, min(z.name) AS name FROM accounts_customuser AS o JOIN loans_ajoloan AS l ON l.agent_id = o.id JOIN z_agents AS z ON z.agent_id = o.id GROUP BY o.id',
+    'id integer, loans bigint, name text', materialization => 'live', tenants => '{live_a}', options => '{"depends_on": ["loans_ajoloan", "z_agents"]}');
+SELECT status, sqlstate, message FROM _wh.wh_refresh('first_live');
+SELECT detail, hint FROM live_runs;
+SELECT template_name, status, method FROM _wh.wh_refresh(tenant => 'live_a') WHERE template_name IN ('first_live', 'loans_ajoloan', 'z_agents');
+SELECT f.*, f.loans = (SELECT count(*) FROM live_a.loans_ajoloan) AS of_here FROM live_a.first_live AS f;
+SELECT state, stale_because FROM _wh.v_table_freshness WHERE table_name LIKE '%first_live%';
+SELECT _wh.drop_template('z_agents', drop_data => true);
+\echo :SQLSTATE
+SELECT count(_wh.drop_template(name, drop_data => true)) FROM unnest('{first_live,loans_ajoloan,z_agents}'::text[]) AS name;
+
 -- A tenant is renamed: schema, foreign tables, views and what they say.
 SELECT _wh.rename_tenant('live_a', 'live_aa', rename_schema => true);
 SELECT schema_name, name FROM public.officers_live WHERE id = 7 ORDER BY 1;
 SELECT * FROM live_aa.names_live;
 SELECT relnamespace::regnamespace, relname FROM pg_class WHERE relnamespace = 'live_aa__src'::regnamespace ORDER BY relname COLLATE "C";
-SELECT template_name, tenant_name, status FROM _wh.wh_refresh(tenant => 'live_aa') WHERE template_name LIKE '%live' ORDER BY 1;
+SELECT r.template_name, r.tenant_name, r.status FROM unnest('{branches_live,names_live,officers_live}'::text[]) AS t, _wh.wh_refresh(t, 'live_aa') AS r ORDER BY 1;
 SELECT * FROM _wh.wh_check() WHERE subject LIKE '%live%';
 SELECT count(*) FROM pg_namespace WHERE nspname ~ '^live_a(__src)?$';
 

@@ -139,6 +139,32 @@ SELECT _wh.alter_template('late', reset => '{options}');
 SELECT action FROM _wh.reconcile('late', 'tenant_a', '2024-06-04', '2024-06-04');
 SELECT count(*) FROM tenant_a.late WHERE note = 'thawed';
 
+-- A day whose relation is gone, or empty of rows, by somebody's hand: what the
+-- ledger knows of it is not forgotten for a source that has purged it.
+\c wh_tenant_a
+CREATE TABLE late_purged AS SELECT * FROM late_src WHERE at >= '2024-06-04 00:00+00' AND at < '2024-06-05 00:00+00';
+DELETE FROM late_src WHERE id IN (SELECT id FROM late_purged);
+\c :warehouse
+SET datestyle = 'ISO';
+REFRESH MATERIALIZED VIEW tenant_a.late_2024_06_04 WITH NO DATA;
+SELECT status, sqlstate, message FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04');
+SELECT relispopulated FROM pg_class WHERE oid = 'tenant_a.late_2024_06_04'::regclass;
+DROP MATERIALIZED VIEW tenant_a.late_2024_06_04 CASCADE;
+SELECT status, sqlstate, message FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04');
+SELECT error_detail, error_hint, error_category FROM _wh.extract_runs WHERE template_name = 'late' ORDER BY run_id DESC LIMIT 1;
+SELECT row_count > 0 AS known, to_regclass('tenant_a.late_2024_06_04') IS NULL AS gone
+FROM _wh.slices WHERE template_name = 'late' AND tenant_name = 'tenant_a' AND period_start = '2024-06-04';
+SELECT _wh.rebuild_entire_warehouse(lost_only => true, templates => '{late}') -> 'failed' AS failed;
+SELECT status, rows FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04', accept_shrink => true);
+SELECT row_count FROM _wh.slices WHERE template_name = 'late' AND tenant_name = 'tenant_a' AND period_start = '2024-06-04';
+DROP MATERIALIZED VIEW tenant_a.late_2024_06_04 CASCADE;
+\c wh_tenant_a
+INSERT INTO late_src SELECT * FROM late_purged;
+DROP TABLE late_purged;
+\c :warehouse
+SET datestyle = 'ISO';
+SELECT status, rows FROM _wh.wh_refresh('late', 'tenant_a', '2024-06-04', '2024-06-04');
+
 -- Without a range: from the pair's first day to today.
 SELECT min(period_start), max(period_start) = _wh.current_date_utc() AS today FROM _wh.reconcile('late', 'tenant_a', fix => false);
 

@@ -97,7 +97,7 @@ wh_admission_leave(const WhUnit *unit, WhRun *run)
 	}
 	else if (run->watched &&
 			 (run->error == NULL ||
-			  (run->remote_error && run->error->sqlerrcode != ERRCODE_QUERY_CANCELED)))
+			  (run->fault == WH_FAULT_TENANT && run->error->sqlerrcode != ERRCODE_QUERY_CANCELED)))
 		wh_breaker_answered(tenant);
 }
 

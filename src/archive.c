@@ -25,6 +25,7 @@
 #include "archive.h"
 #include "csv.h"
 #include "extract.h"
+#include "fault.h"
 #include "gate.h"
 #include "note.h"
 #include "pack.h"
@@ -139,6 +140,9 @@ contained(void (*work) (void *arg), void *arg)
 		(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 		 error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
 		ReThrowError(error);
+
+	/* Whoever goes on has not failed. */
+	wh_archive_failed_reset();
 
 	return error;
 }
@@ -298,6 +302,7 @@ meet_problem(WhArchive *archive, ErrorData *error)
 							 error->detail ? error->detail : "");
 	if (error->hint == NULL)
 		error->hint = "Nothing was loaded, since the template's option archive_required is true. SELECT * FROM _wh.wh_doctor() WHERE check_name = 'archive';";
+	wh_archive_failed_mark();
 	ReThrowError(error);
 }
 
@@ -374,6 +379,11 @@ wh_archive_settle(const char *template_name, const char *tenant)
 			wh_upload_moved(one.path, one.new_path);
 		else
 			trouble = error;
+
+		/* A server that is not there is not asked once more for each. */
+		if (error != NULL &&
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION)
+			break;
 	}
 	if (trouble != NULL)
 		warn_of(trouble, "an extract that was loaded could not be moved to processed/ yet");

@@ -7,7 +7,9 @@
  * fails stops only those that read it.  Whoever may call, the work is the
  * owner's.  Without "concurrently" it is done here, by a delta, for which no
  * reader waits; REFRESH itself is for views without rows, which nobody can
- * read anyhow, and for those that are no plain heap.  REFRESH CONCURRENTLY
+ * read anyhow, and for those that are no plain heap.  Before postgres_fdw is let
+ * loose on a bridge, which since 16 waits for a silent one without end, we
+ * connect to it by our own means, once in a call.  REFRESH CONCURRENTLY
  * needs a temporary table, which no switched role may make, so a background
  * worker does it, as a session of the owner's.
  */
@@ -31,7 +33,9 @@
 #include "utils/snapmgr.h"
 
 #include "bridge_refresh.h"
+#include "bridges.h"
 #include "compat.h"
+#include "conn.h"
 #include "fault.h"
 #include "guc.h"
 #include "lock.h"
@@ -58,10 +62,19 @@ typedef struct Matview
 	bool		loaded;
 } Matview;
 
+/* A bridge that views read, as it was found. */
+typedef struct Tried
+{
+	char	   *server;
+	ErrorData  *error;			/* NULL: it let us in */
+} Tried;
+
 /* One call. */
 typedef struct Job
 {
+	MemoryContext context;
 	List	   *matviews;
+	List	   *tried;			/* of Tried * */
 	bool		concurrently;
 	int			failed;
 	Matview    *first_failed;
@@ -72,6 +85,7 @@ typedef struct Job
 /* What a refresh works at. */
 typedef struct Refresh
 {
+	Job		   *job;			/* NULL in a worker */
 	const Matview *mv;
 	bool		concurrently;
 } Refresh;
@@ -91,6 +105,7 @@ typedef struct Order
 	Oid			owner;
 	Oid			relid;
 	int			lock_deadline;
+	int			connect_timeout;
 	int64		run_id;
 } Order;
 
@@ -106,6 +121,9 @@ static bool choose_concurrently(const Job *job, const Matview *mv, WhRun *run);
 static void refresh_logged(WhRun *run, const Refresh *refresh);
 static void refuse_foreign(WhRun *run, void *arg);
 static void refresh_one(WhRun *run, void *arg);
+static void try_bridges(const Refresh *refresh);
+static void try_bridge(Job *job, const char *server, const char *subject);
+static List *bridges_of(Oid relid);
 static void run_statement(const Work *work);
 static void run_delta(const Work *work);
 static void mark_source_errors(void (*run) (const Work *work), const Work *work);
@@ -148,6 +166,7 @@ wh_refresh_schema(PG_FUNCTION_ARGS)
 								   ALLOCSET_DEFAULT_SIZES);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	MemoryContextSwitchTo(memory);
+	job.context = memory;
 	schema = pstrdup(NameStr(*PG_GETARG_NAME(0)));
 	job.concurrently = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 
@@ -186,6 +205,7 @@ wh_bridge_worker_main(Datum main_arg)
 	BackgroundWorkerInitializeConnectionByOid(order.database, order.owner,
 											  WH_WORKER_CONNECT_FLAGS);
 	wh_lock_deadline = order.lock_deadline;
+	wh_connect_timeout = order.connect_timeout;
 	wh_worker_pin(NIL);
 	pgstat_report_activity(STATE_RUNNING, "pg_warehouse: REFRESH MATERIALIZED VIEW CONCURRENTLY");
 
@@ -318,7 +338,7 @@ static void
 refresh(Job *job, Matview *mv)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Refresh		refresh = {mv, false};
+	Refresh		refresh = {job, mv, false};
 	char	   *input = failed_input(job, mv);
 	WhRun		run = {0};
 	WhRole		caller;
@@ -451,6 +471,7 @@ refresh_one(WhRun *run, void *arg)
 	int			nestlevel = wh_lock_bound();
 	Work		work = {mv, refresh->concurrently, run};
 
+	try_bridges(refresh);
 	if (refresh->concurrently)
 	{
 		run->method = "concurrent";
@@ -475,6 +496,112 @@ refresh_one(WhRun *run, void *arg)
 	wh_lock_unbound(nestlevel);
 	run->load_ms = (double) (GetCurrentTimestamp() - begun) / 1000.0 - run->lock_ms;
 	run->status = "loaded";
+}
+
+/*
+ * Log in to each bridge that the view reads.
+ */
+static void
+try_bridges(const Refresh *refresh)
+{
+	ListCell   *lc;
+
+	foreach(lc, bridges_of(refresh->mv->relid))
+	{
+		const char *server = (const char *) lfirst(lc);
+
+		try_bridge(refresh->job, server,
+				   psprintf("Bridge \"%s\", materialized view \"%s\".", server,
+							refresh->mv->qualified));
+	}
+}
+
+/*
+ * Log in to a bridge, unless it was tried in this call: many views that read a
+ * silent one must not wait for it one after the other.
+ */
+static void
+try_bridge(Job *job, const char *server, const char *subject)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+	ListCell   *lc;
+
+	foreach(lc, job != NULL ? job->tried : NIL)
+	{
+		const Tried *tried = (const Tried *) lfirst(lc);
+
+		if (strcmp(tried->server, server) != 0)
+			continue;
+		if (tried->error == NULL)
+			return;
+		wh_remote_failed_mark();
+		ReThrowError(tried->error);
+	}
+
+	PG_TRY();
+	{
+		wh_disconnect(wh_connect(wh_bridge_endpoint(wh_bridge(server)), subject));
+	}
+	PG_CATCH();
+	{
+		/* A cancel says nothing of the bridge. */
+		if (job == NULL || !wh_remote_failed())
+			PG_RE_THROW();
+		MemoryContextSwitchTo(job->context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+
+	if (job != NULL)
+	{
+		Tried	   *tried;
+
+		MemoryContextSwitchTo(job->context);
+		tried = (Tried *) palloc(sizeof(Tried));
+		tried->server = pstrdup(server);
+		tried->error = error;
+		job->tried = lappend(job->tried, tried);
+	}
+	MemoryContextSwitchTo(caller);
+	if (error != NULL)
+		ReThrowError(error);
+}
+
+/*
+ * List the bridges whose foreign tables a view reads, directly or through
+ * others.
+ */
+static List *
+bridges_of(Oid relid)
+{
+	WhArg		arg = {OIDOID, ObjectIdGetDatum(relid), false};
+	List	   *bridges = NIL;
+	ListCell   *lc;
+
+	foreach(lc, wh_spi_strings("WITH RECURSIVE reads(rel) AS (SELECT $1"
+							   " UNION SELECT d.refobjid FROM reads"
+							   " JOIN pg_catalog.pg_rewrite r ON r.ev_class = reads.rel"
+							   " JOIN pg_catalog.pg_class c ON c.oid = r.ev_class"
+							   " JOIN pg_catalog.pg_depend d ON d.objid = r.oid"
+							   "   AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+							   "   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+							   "   AND d.refobjid <> r.ev_class"
+							   " WHERE c.relkind = 'v' OR c.oid = $1)"
+							   " SELECT DISTINCT s.srvname::pg_catalog.text FROM reads"
+							   " JOIN pg_catalog.pg_foreign_table f ON f.ftrelid = reads.rel"
+							   " JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver"
+							   " ORDER BY 1", &arg, 1))
+	{
+		char	   *server = (char *) lfirst(lc);
+
+		/* Others are for their owners to look after. */
+		if (wh_bridge_find(server) != NULL)
+			bridges = lappend(bridges, server);
+	}
+
+	return bridges;
 }
 
 static void
@@ -557,6 +684,7 @@ refresh_in_worker(WhRun *run, const Matview *mv)
 	order.owner = wh_owner_oid();
 	order.relid = mv->relid;
 	order.lock_deadline = wh_lock_deadline;
+	order.connect_timeout = wh_connect_timeout;
 	order.run_id = run->run_id;
 
 	handle = launch(&order);

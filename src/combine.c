@@ -197,6 +197,12 @@ wh_combine_range_index(const char *name)
 	return wh_bounded_name(psprintf("%s_range_idx", name));
 }
 
+char *
+wh_combine_range_check(const char *name)
+{
+	return wh_bounded_name(psprintf("%s_range_check", name));
+}
+
 static char *
 definition(const WhCombined *what)
 {
@@ -212,9 +218,10 @@ definition(const WhCombined *what)
 	{
 		const char *column = quote_identifier(tmpl->time_column);
 
-		appendStringInfo(&sql, ", CHECK (%s IS NOT NULL"
+		appendStringInfo(&sql, ", CONSTRAINT %s CHECK (%s IS NOT NULL"
 						 " AND %s OPERATOR(pg_catalog.>=) %s"
 						 " AND %s OPERATOR(pg_catalog.<) %s)",
+						 quote_identifier(wh_combine_range_check(what->name)),
 						 column, column, wh_range_literal(&range, range.lower),
 						 column, wh_range_literal(&range, range.upper));
 	}

@@ -54,7 +54,11 @@ extern void wh_combine_relation(WhCombine *combine, Oid relid,
  */
 extern WhContent wh_combine_end(WhCombine *combine);
 
-/* The name of the index that finds a day in a table of that name. */
+/*
+ * The names of the index that finds a day in a table of that name, and of the
+ * CHECK on its range.
+ */
 extern char *wh_combine_range_index(const char *name);
+extern char *wh_combine_range_check(const char *name);
 
 #endif							/* WH_COMBINE_H */

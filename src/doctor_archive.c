@@ -44,7 +44,7 @@ wh_check_archive(WhDoctor *doctor)
 	{
 		if (templates != NIL)
 			wh_finding(doctor, WH_FINDING_ERROR,
-					   psprintf("template \"%s\" is to be archived, and pg_warehouse.archive_directory is empty",
+					   psprintf("template \"%s\" is to be archived, and neither pg_warehouse.archive_directory nor pg_warehouse.s3_bucket is set",
 								(const char *) linitial(templates)),
 					   NULL);
 		wh_role_leave(&caller);

@@ -59,6 +59,8 @@ wh_check_keys(WhDoctor *doctor)
 								tenant->name, quote_literal_cstr(tenant->name)),
 					   NULL);
 	}
+	if (wh_archive_secret_key_id() != NULL)
+		used = lappend(used, wh_archive_secret_key_id());
 	if (used == NIL)
 	{
 		wh_role_leave(&caller);

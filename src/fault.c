@@ -1,6 +1,7 @@
 /*
  * fault.c
- *		Whose fault an error is: the tenant's or our own, and of what kind.
+ *		Whose fault an error is: the tenant's, the archive's or our own, and of
+ *		what kind.
  *
  * The mark outlives an error on purpose, since a handler asks for it; every
  * unit resets it first, so what an earlier one left is never read.
@@ -9,14 +10,14 @@
 
 #include "fault.h"
 
-static bool remote_failed = false;
+static WhFault failed = WH_FAULT_OURS;
 static bool standby_failed = false;
 static bool postponed = false;
 
 void
 wh_remote_failed_reset(void)
 {
-	remote_failed = false;
+	failed = WH_FAULT_OURS;
 	standby_failed = false;
 	postponed = false;
 }
@@ -24,13 +25,32 @@ wh_remote_failed_reset(void)
 void
 wh_remote_failed_mark(void)
 {
-	remote_failed = true;
+	failed = WH_FAULT_TENANT;
+}
+
+void
+wh_archive_failed_mark(void)
+{
+	failed = WH_FAULT_ARCHIVE;
+}
+
+void
+wh_archive_failed_reset(void)
+{
+	if (failed == WH_FAULT_ARCHIVE)
+		failed = WH_FAULT_OURS;
 }
 
 bool
 wh_remote_failed(void)
 {
-	return remote_failed;
+	return failed != WH_FAULT_OURS;
+}
+
+WhFault
+wh_fault(void)
+{
+	return failed;
 }
 
 void
@@ -118,8 +138,13 @@ wh_error_is_servers(int sqlerrcode)
  * Say what kind of trouble an SQLSTATE is, in the log's words.
  */
 const char *
-wh_error_category(int sqlerrcode, bool remote)
+wh_error_category(int sqlerrcode, WhFault fault)
 {
+	bool		remote = fault == WH_FAULT_TENANT;
+
+	if (fault == WH_FAULT_ARCHIVE)
+		return "storage";
+
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
 		case ERRCODE_CONNECTION_EXCEPTION:

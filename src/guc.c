@@ -11,6 +11,7 @@
 #include "utils/guc.h"
 
 #include "guc.h"
+#include "url.h"
 
 #define MAX_WORKERS 1000
 #define MAX_SLICES 1000000
@@ -18,9 +19,17 @@
 #define LONGEST_COOLDOWN (60 * 60 * 1000)
 #define MINUTES_PER_DAY (24 * 60)
 
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
 char	   *wh_key_file = NULL;
 char	   *wh_sslrootcert = NULL;
 char	   *wh_archive_directory = NULL;
+char	   *wh_s3_endpoint = NULL;
+char	   *wh_s3_bucket = NULL;
+char	   *wh_s3_region = NULL;
+char	   *wh_s3_prefix = NULL;
 int			wh_log_retention = 90 * MINUTES_PER_DAY;
 int			wh_failure_retention = 365 * MINUTES_PER_DAY;
 int			wh_breaker_failures = 3;
@@ -37,6 +46,11 @@ bool		wh_expand_views = true;
 int			wh_expand_max_slices = 300;
 int			wh_expand_chunk_size = 32;
 
+static void define_s3(void);
+static bool check_endpoint(char **value, void **extra, GucSource source);
+static bool check_bucket(char **value, void **extra, GucSource source);
+static bool check_region(char **value, void **extra, GucSource source);
+static bool check_prefix(char **value, void **extra, GucSource source);
 static void define_retention(const char *name, const char *what, int *value);
 static void define_duration(const char *name, const char *what, const char *more,
 							int *value, int normal, int least);
@@ -55,12 +69,13 @@ wh_guc_define(void)
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
 	DefineCustomStringVariable("pg_warehouse.sslrootcert",
-							   "Sets the certificate authorities that tenants' certificates are verified against.",
-							   "A tenant's own sslrootcert comes first; empty means libpq's default file.",
+							   "Sets the certificate authorities that certificates of tenants and of the archive's server are verified against.",
+							   "A tenant's own sslrootcert comes first; empty means libpq's default file, and the system's for the archive.",
 							   &wh_sslrootcert,
 							   "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
 							   NULL, NULL, NULL);
+	define_s3();
 
 	DefineCustomStringVariable("pg_warehouse.archive_directory",
 							   "Sets the folder that extracts are archived in.",
@@ -165,6 +180,110 @@ wh_guc_key_file(void)
 	get_parent_directory(parent);
 
 	return psprintf("%s/pg_warehouse.key", parent);
+}
+
+/*
+ * Define where the archive's bucket is.  These decide where data goes, and
+ * whether it goes there in clear: a superuser's, in a file.
+ */
+static void
+define_s3(void)
+{
+	DefineCustomStringVariable("pg_warehouse.s3_endpoint",
+							   "Sets the server of the archive's bucket, such as https://s3.eu-central-1.amazonaws.com.",
+							   "With http:// data goes there in clear.",
+							   &wh_s3_endpoint,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_endpoint, NULL, NULL);
+	DefineCustomStringVariable("pg_warehouse.s3_bucket",
+							   "Sets the bucket that the archive is kept in.",
+							   "pg_warehouse.archive_directory comes first.",
+							   &wh_s3_bucket,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_bucket, NULL, NULL);
+	DefineCustomStringVariable("pg_warehouse.s3_region",
+							   "Sets the region of the archive's bucket.",
+							   NULL,
+							   &wh_s3_region,
+							   "us-east-1",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_region, NULL, NULL);
+	DefineCustomStringVariable("pg_warehouse.s3_prefix",
+							   "Sets what the names of all objects in the archive's bucket begin with.",
+							   "Two warehouses can share a bucket by it.",
+							   &wh_s3_prefix,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_prefix, NULL, NULL);
+}
+
+static bool
+check_endpoint(char **value, void **extra, GucSource source)
+{
+	WhUrl		url;
+
+	if (*value[0] == '\0')
+		return true;
+	if (!wh_url_parse(*value, &url))
+	{
+		GUC_check_errdetail("It must be https://host or https://host:port, without a path.");
+		return false;
+	}
+	pfree(url.host);
+
+	return true;
+}
+
+static bool
+check_bucket(char **value, void **extra, GucSource source)
+{
+	size_t		len = strlen(*value);
+
+	if (len == 0 ||
+		(len >= 3 && len <= 63 && strspn(*value, LOWER DIGITS ".-") == len &&
+		 strspn(*value, LOWER DIGITS) > 0))
+		return true;
+	GUC_check_errdetail("It must be 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit first.");
+
+	return false;
+}
+
+static bool
+check_region(char **value, void **extra, GucSource source)
+{
+	size_t		len = strlen(*value);
+
+	if (len > 0 && strspn(*value, LOWER UPPER DIGITS "-_") == len)
+		return true;
+	GUC_check_errdetail("It must be letters, digits and hyphens, such as us-east-1.");
+
+	return false;
+}
+
+/*
+ * Accept what can be the beginning of a path and of an address as it stands.
+ */
+static bool
+check_prefix(char **value, void **extra, GucSource source)
+{
+	const char *at = *value;
+
+	while (*at != '\0')
+	{
+		size_t		len = strspn(at, LOWER UPPER DIGITS "-_.~=");
+
+		if (len == 0 || at[0] == '.' || (at[len] != '\0' && at[len] != '/') ||
+			(at[len] == '/' && at[len + 1] == '\0'))
+		{
+			GUC_check_errdetail("It must be names of letters, digits and any of -_~=., none beginning with a dot, with '/' between them.");
+			return false;
+		}
+		at += len + (at[len] == '/' ? 1 : 0);
+	}
+
+	return true;
 }
 
 /*

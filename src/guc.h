@@ -8,6 +8,10 @@
 extern char *wh_key_file;		/* resolved default: wh_guc_key_file() */
 extern char *wh_sslrootcert;
 extern char *wh_archive_directory;	/* empty: none */
+extern char *wh_s3_endpoint;	/* "": none */
+extern char *wh_s3_bucket;		/* "": none */
+extern char *wh_s3_region;
+extern char *wh_s3_prefix;		/* without slashes at its ends */
 extern int	wh_log_retention;	/* minutes; -1: for ever */
 extern int	wh_failure_retention;	/* likewise, of failures */
 extern int	wh_breaker_failures;	/* 0: a breaker never opens */

@@ -142,9 +142,42 @@ wh_kept_kind(Oid relid)
 }
 
 /*
+ * List what people demand of a table's rows; see kept.h.
+ */
+List *
+wh_kept_constraints(Oid relid, TupleDesc successor, List *ours)
+{
+	WhArg		args[3];
+
+	args[0] = oid_arg(relid);
+	args[1] = wh_name_array(column_names(successor));
+	args[2] = wh_name_array(ours);
+
+	return wh_spi_strings("SELECT pg_catalog.format("
+						  "'ALTER TABLE %s ALTER COLUMN %I SET NOT NULL',"
+						  " $1::pg_catalog.regclass, t.attname)"
+						  " FROM pg_catalog.pg_attribute t"
+						  " WHERE t.attrelid = $1 AND t.attnum > 0"
+						  " AND t.attnotnull AND t.attname = ANY ($2)"
+						  " UNION ALL (SELECT pg_catalog.format("
+						  "'ALTER TABLE %s ADD CONSTRAINT %I %s',"
+						  " $1::pg_catalog.regclass, n.conname,"
+						  " pg_catalog.pg_get_constraintdef(n.oid))"
+						  " FROM pg_catalog.pg_constraint n"
+						  " WHERE n.conrelid = $1 AND n.contype IN ('c', 'u', 'p', 'x')"
+						  " AND n.conname <> ALL ($3)"
+						  " AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute t"
+						  "   WHERE t.attrelid = n.conrelid AND t.attnum = ANY (n.conkey)"
+						  "   AND t.attname <> ALL ($2))"
+						  " ORDER BY n.conname)",
+						  args, lengthof(args));
+}
+
+/*
  * List what others built on relations; see kept.h.  Rules, triggers and
  * defaults of a relation itself are people's too, though they would go with
- * it without a word; its own constraints are not, since what we make has none.
+ * it without a word; its own constraints are not, which wh_kept_constraints()
+ * carries over where there can be any.
  */
 char *
 wh_kept_dependents(const List *relids, const List *ours)

@@ -27,6 +27,13 @@ extern void wh_kept_restore(const WhKept *kept, Oid relid);
 extern const char *wh_kept_kind(Oid relid);
 
 /*
+ * The same for what people demand of a table's rows, as statements: CHECK,
+ * UNIQUE, PRIMARY KEY, EXCLUDE and NOT NULL, but for constraints of the names
+ * "ours".  Foreign keys are triggers, too, and left to who looks at these.
+ */
+extern List *wh_kept_constraints(Oid relid, TupleDesc successor, List *ours);
+
+/*
  * List what depends on the relations (OIDs) and would go with them, but for
  * themselves and those of "ours", as people know it; NULL for nothing.
  */

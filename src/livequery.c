@@ -6,9 +6,9 @@
  * Whoever wrote the query thought of the source, so a name is looked for there
  * first: without a schema in the bridge's, with one in that (the bridge's
  * local schema stands for the remote one).  What the source does not have, and
- * what is written with the tenant's own schema, is a relation here: of the
- * tenant's schema, as another template's or a table that the owner keeps
- * there, or of any schema that is named.
+ * what is written with the tenant's own schema or named in depends_on, is a
+ * relation here: of the tenant's schema, as another template's or a table that
+ * the owner keeps there, or of any schema that is named.
  *
  * Names are settled in the parse tree, so the text is what its author wrote
  * and no search path decides about a relation.  Functions and types are looked
@@ -30,6 +30,8 @@
 #include "names.h"
 #include "period.h"
 #include "spi.h"
+#include "viewmake.h"
+#include "viewtable.h"
 
 static void raise_no_bridge(const WhTemplate *tmpl, const WhTenant *tenant) pg_attribute_noreturn();
 static RawStmt *parse(const char *sql);
@@ -237,11 +239,14 @@ wh_livequery_check_circle(const WhLiveQuery *query, Oid own)
 		if (name->source == NULL)
 			relids = lappend(relids, psprintf("%u", relid_here(name->here, name->name)));
 	}
-	if (relids == NIL || !OidIsValid(own))
+	if (relids == NIL)
 		return;
 
+	/* What the foreign table of the layout expand shows, no catalog knows. */
 	args[0] = wh_text_array(relids);
-	args[1] = wh_int8(own);
+	args[1] = wh_text_array(list_make3(psprintf("%u", own),
+									   psprintf("%u", wh_view_relid(query->tmpl, WH_PUBLIC_VIEW)),
+									   psprintf("%u", wh_viewtable_relid(query->tmpl))));
 	SPI_connect();
 	found = wh_spi(SPI_OK_SELECT,
 				   "WITH RECURSIVE reads AS ("
@@ -251,7 +256,7 @@ wh_livequery_check_circle(const WhLiveQuery *query, Oid own)
 				   " JOIN pg_catalog.pg_depend AS d ON d.objid = w.oid"
 				   " AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
 				   " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass)"
-				   " SELECT FROM reads WHERE relid = $2::pg_catalog.oid",
+				   " SELECT FROM reads WHERE relid = ANY ($2::pg_catalog.oid[])",
 				   args, lengthof(args));
 	SPI_finish();
 
@@ -316,11 +321,20 @@ find_name(const WhLiveQuery *query, const char *schema, const char *name)
 }
 
 /*
- * Is the name written so that it can only be a relation here?
+ * Can the name only be a relation here: as it is written, or since the template
+ * depends on another one of that name?
  */
 static bool
 is_here(const WhLiveQuery *query, const WhLiveName *name)
 {
+	ListCell   *lc;
+
+	foreach(lc, name->schema == NULL ? query->tmpl->depends_on : NIL)
+	{
+		if (strcmp((const char *) lfirst(lc), name->name) == 0)
+			return true;
+	}
+
 	return name->schema != NULL &&
 		(strcmp(name->schema, query->tenant->schema) == 0 ||
 		 strcmp(name->schema, query->live_schema) == 0 ||
@@ -452,6 +466,9 @@ raise_missing(const WhLiveQuery *query, const WhLiveName *name)
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("relation %s of live template \"%s\" is neither at the source nor here",
 					written, query->tmpl->name),
+			 is_here(query, name) ?
+			 errdetail("Tenant \"%s\": looked for in schema \"%s\" here.", query->tenant->name,
+					   name->schema == NULL ? query->tenant->schema : name->schema) :
 			 errdetail("Tenant \"%s\": looked for in schema \"%s\" of bridge \"%s\" and in schema \"%s\" here.",
 					   query->tenant->name, source_schema(query, name), query->bridge->server,
 					   name->schema == NULL ? query->tenant->schema : name->schema),

@@ -58,7 +58,7 @@ extern void wh_livequery_bind(const WhLiveQuery *query, Node *tree);
 /*
  * Look up what a statement of it stands for, of which the tree is bound; and
  * run DDL with such a tree.  42P17 when it would come to read "own", the
- * template's own relation (InvalidOid: none).
+ * template's own relation (InvalidOid: none), or all tenants' view of it.
  */
 extern Query *wh_livequery_analyze(const WhLiveQuery *query, Node *tree, const char *sql);
 extern void wh_livequery_ddl(const WhLiveQuery *query, Node *stmt, const char *sql);

@@ -60,6 +60,12 @@ static const char *const method_names[] = {
 	"", "first_fill", "delta", "refill", "upsert", "live"
 };
 
+static bool has_shrunk(const WhTemplate *tmpl, const WhTenant *tenant,
+					   const WhPeriod *period, const WhLoadRules *rules,
+					   int64 before, const WhFetched *fetched);
+static void raise_shrunk(const WhTemplate *tmpl, const WhTenant *tenant,
+						 const WhPeriod *period, int64 before,
+						 const WhFetched *fetched, const char *why) pg_attribute_noreturn();
 static void fill_row(void *arg, Datum *values, bool *isnull);
 static void take_row(void *arg, Datum *values, bool *isnull);
 static TupleTableSlot *next_stored(void *arg);
@@ -212,23 +218,52 @@ wh_load_check_shrink(const WhTemplate *tmpl, const WhTenant *tenant,
 					 const WhPeriod *period, const WhLoadRules *rules,
 					 int64 stored, const WhFetched *fetched)
 {
-	const char *day = wh_date_text(period->start);
-	bool		shrunk = fetched->rows == 0 && stored > 0;
+	if (has_shrunk(tmpl, tenant, period, rules, stored, fetched))
+		raise_shrunk(tmpl, tenant, period, stored, fetched,
+					 "if the source has purged them, these rows are the only copy. They were kept.");
+}
 
-	if (stored >= tmpl->shrink_min_rows)
-		shrunk |= (double) (stored - fetched->rows) > tmpl->max_shrink * (double) stored;
-	if (!shrunk || rules->accept_shrink || period->kind == WH_WHOLE ||
-		fetched->as_of < wh_period_span(period, tenant->time_zone).end)
-		return;
+void
+wh_load_check_lost(const WhTemplate *tmpl, const WhTenant *tenant,
+				   const WhPeriod *period, const WhLoadRules *rules,
+				   int64 known, const WhFetched *fetched)
+{
+	if (has_shrunk(tmpl, tenant, period, rules, known, fetched))
+		raise_shrunk(tmpl, tenant, period, known, fetched,
+					 "the rows that it had are not here any more, and the source may have purged them."
+					 " Nothing was loaded: a backup, or the archive, can have them.");
+}
+
+/*
+ * Has a closed day become so much smaller that nobody would have meant it?
+ */
+static bool
+has_shrunk(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
+		   const WhLoadRules *rules, int64 before, const WhFetched *fetched)
+{
+	bool		shrunk = fetched->rows == 0 && before > 0;
+
+	if (before >= tmpl->shrink_min_rows)
+		shrunk |= (double) (before - fetched->rows) > tmpl->max_shrink * (double) before;
+
+	return shrunk && !rules->accept_shrink && period->kind != WH_WHOLE &&
+		fetched->as_of >= wh_period_span(period, tenant->time_zone).end;
+}
+
+static void
+raise_shrunk(const WhTemplate *tmpl, const WhTenant *tenant, const WhPeriod *period,
+			 int64 before, const WhFetched *fetched, const char *why)
+{
+	const char *day = wh_date_text(period->start);
 
 	if (!wh_template_is_local(tmpl))
 		wh_remote_failed_mark();
 	ereport(ERROR,
 			(errcode(ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION),
 			 errmsg("a closed day came back with " INT64_FORMAT " of its "
-					INT64_FORMAT " rows", fetched->rows, stored),
-			 errdetail("Tenant \"%s\", template \"%s\", day %s: if the source has purged them, these rows are the only copy. They were kept.",
-					   tenant->name, tmpl->name, day),
+					INT64_FORMAT " rows", fetched->rows, before),
+			 errdetail("Tenant \"%s\", template \"%s\", day %s: %s",
+					   tenant->name, tmpl->name, day, why),
 			 errhint("If they are to go: SELECT * FROM _wh.%s(%s, %s, '%s', '%s', accept_shrink => true);",
 					 wh_template_is_incremental(tmpl) ? "reconcile" : "wh_refresh",
 					 quote_literal_cstr(tmpl->name), quote_literal_cstr(tenant->name),

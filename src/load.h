@@ -94,6 +94,15 @@ extern void wh_load_check_shrink(const WhTemplate *tmpl, const WhTenant *tenant,
 								 const WhFetched *fetched);
 
 /*
+ * The same for a period that had "known" rows when it was loaded last, which
+ * are not here any more: before the ledger forgets them.
+ */
+extern void wh_load_check_lost(const WhTemplate *tmpl, const WhTenant *tenant,
+							   const WhPeriod *period,
+							   const WhLoadRules *rules, int64 known,
+							   const WhFetched *fetched);
+
+/*
  * Throw 22000 unless the relation, or the range of it (NULL: all), has the rows
  * that the source had in the reading snapshot.
  */

@@ -64,6 +64,8 @@ typedef struct Target
 								 * derived one whose input was replaced */
 	bool		is_view;		/* of one that was live */
 	int64		rows;			/* stored, as the ledger says */
+	int64		lost;			/* that the ledger says were stored, and are
+								 * not there any more */
 	char	   *hash;			/* of the derived query that is to be its
 								 * body; NULL: it asks _wh.fetch() */
 	const char *hash_found;		/* of the query that is */
@@ -71,6 +73,7 @@ typedef struct Target
 
 static void find_target(Target *target);
 static const WhSlice *locate(Target *target);
+static int64 rows_known(const Target *target);
 static void find_and_lock_target(Target *target);
 static void check_ours(Target *target, const WhSlice *slice);
 static void check_plain(const Target *target);
@@ -333,6 +336,7 @@ find_target(Target *target)
 		check_ours(target, slice);
 
 	target->rows = target->populated ? slice->row_count : 0;
+	target->lost = target->populated ? 0 : rows_known(target);
 }
 
 static const WhSlice *
@@ -358,6 +362,18 @@ locate(Target *target)
 									  get_namespace_oid(target->schema, true));
 
 	return slice;
+}
+
+/*
+ * Tell how many rows the period had when it was loaded last.
+ */
+static int64
+rows_known(const Target *target)
+{
+	const WhSlice *slice = wh_slice_find(target->tmpl->name, target->tenant->name,
+										 target->period);
+
+	return slice != NULL ? slice->row_count : 0;
 }
 
 /*
@@ -473,6 +489,9 @@ load(const Target *target, WhMatviewResult *result)
 		replace(target, loaded);
 		result->replaced = true;
 	}
+	if (target->lost > 0)
+		wh_load_check_lost(target->tmpl, target->tenant, target->period,
+						   target->rules, target->lost, &loaded->fetched);
 	if (target->rules->prove)
 		prove(target, result);
 

@@ -105,6 +105,13 @@ wh_check_tenant_name(const char *name)
 	check_length("tenant", name, NAMEDATALEN - 1);
 	check_characters("tenant", name);
 	check_not_system("tenant", name);
+
+	/* Passwords are given under this name, too. */
+	if (strcmp(name, WH_ARCHIVE_NAME) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("tenant name \"%s\" is reserved", name),
+				 errhint("The keys of the archive go by it; choose another.")));
 }
 
 /*

@@ -10,6 +10,9 @@
 
 #define WH_TEMPLATE_NAME_MAX 52 /* + "_YYYY_MM_DD" = 63 */
 
+/* No tenant: what the keys of the archive's bucket are given for. */
+#define WH_ARCHIVE_NAME "archive:s3"
+
 /* After a tenant's schema: that of the foreign tables of live templates. */
 #define WH_LIVE_SUFFIX "__src"
 

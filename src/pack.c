@@ -67,9 +67,9 @@ static void free_packer(void *arg);
 static void free_unpacker(void *arg);
 static bool feed(WhPack *pack, const char *data, Size len, ZSTD_EndDirective how);
 static bool append(WhPack *pack, const char *data, Size len);
-static pg_cryptohash_ctx * begin_sum(void);
-static void add_to_sum(pg_cryptohash_ctx * sum, const char *data, Size len);
-static void end_sum(pg_cryptohash_ctx * sum, char *digits);
+static pg_cryptohash_ctx *begin_sum(void);
+static void add_to_sum(pg_cryptohash_ctx *sum, const char *data, Size len);
+static void end_sum(pg_cryptohash_ctx *sum, char *digits);
 static int	read_at(WhUnpack *unpack, char *data, int len, int64 at);
 static void find_note(WhUnpack *unpack);
 static void raise_broken(const char *detail) pg_attribute_noreturn();
@@ -243,7 +243,7 @@ begin_sum(void)
 }
 
 static void
-add_to_sum(pg_cryptohash_ctx * sum, const char *data, Size len)
+add_to_sum(pg_cryptohash_ctx *sum, const char *data, Size len)
 {
 	if (pg_cryptohash_update(sum, (const uint8 *) data, len) < 0)
 		elog(ERROR, "could not go on with a checksum");
@@ -253,7 +253,7 @@ add_to_sum(pg_cryptohash_ctx * sum, const char *data, Size len)
  * End a sum, write its digits and free it.
  */
 static void
-end_sum(pg_cryptohash_ctx * sum, char *digits)
+end_sum(pg_cryptohash_ctx *sum, char *digits)
 {
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 

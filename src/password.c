@@ -38,13 +38,14 @@
 #include "breaker.h"
 #include "bridge.h"
 #include "conn.h"
+#include "names.h"
+#include "s3.h"
 #include "seal.h"
 #include "secret.h"
 #include "settings.h"
 #include "tenant.h"
 
 #define PASSWORD_FILE_MAX 4096
-#define ARCHIVE_SECRET "archive:s3"
 
 PG_FUNCTION_INFO_V1(wh_set_tenant_password);
 PG_FUNCTION_INFO_V1(wh_set_tenant_password_from_file);
@@ -65,6 +66,7 @@ static char *secret_copy(const text *value);
 static char *read_password_file(const char *path);
 static int	open_password_file(const char *path);
 static void set_password(const char *tenant_name, char *password);
+static void set_archive_keys(char *keys);
 static void rotate_password(const char *target, char *password);
 static void refuse_empty(const char *kind, const char *name, const char *password);
 
@@ -455,13 +457,14 @@ set_password(const char *tenant_name, char *password)
 {
 	WhRole		caller;
 
-	if (strcmp(tenant_name, ARCHIVE_SECRET) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the archive is not built yet"),
-				 errhint("Give the name of a tenant.")));
-
 	wh_become_owner(&caller);
+	if (strcmp(tenant_name, WH_ARCHIVE_NAME) == 0)
+	{
+		set_archive_keys(password);
+		wh_role_leave(&caller);
+		wh_audit("set_tenant_password", tenant_name, NULL);
+		return;
+	}
 	refuse_empty("tenant", tenant_name, password);
 
 	/* A bridge keeps no sealed password, so there is but one way. */
@@ -480,6 +483,24 @@ set_password(const char *tenant_name, char *password)
 }
 
 /*
+ * Seal the keys of the archive's bucket, and wipe them.  The last colon divides
+ * them: some servers' key ids hold one.
+ */
+static void
+set_archive_keys(char *keys)
+{
+	const char *colon = strrchr(keys, ':');
+
+	if (colon == NULL || colon == keys || colon[1] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("keys of the archive must be a key id, a colon and a secret key"),
+				 errhint("SELECT _wh.set_tenant_password('archive:s3', 'KEYID:SECRET');")));
+	wh_archive_secret_store(keys);
+	wh_wipe_secret(keys);
+}
+
+/*
  * Change the password of a tenant, a bridge or both, and log in with it.  An
  * error takes everything back, so the old password stays until the new one is
  * known to work.
@@ -492,6 +513,14 @@ rotate_password(const char *target, char *password)
 	WhRole		caller;
 
 	wh_become_owner(&caller);
+	if (strcmp(target, WH_ARCHIVE_NAME) == 0)
+	{
+		set_archive_keys(password);
+		wh_s3_probe();
+		wh_role_leave(&caller);
+		wh_audit("rotate_password", target, NULL);
+		return;
+	}
 	tenant = wh_tenant_find(target);
 	bridge = wh_bridge_find(target);
 	if (tenant == NULL && bridge == NULL)

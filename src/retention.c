@@ -36,6 +36,7 @@
 	"   WHERE later.template_name = r.template_name" \
 	"   AND later.tenant_name = r.tenant_name" \
 	"   AND later.period_start = r.period_start" \
+	"   AND later.period_kind IS NOT DISTINCT FROM r.period_kind" \
 	"   AND later.run_id > r.run_id AND later.kind = r.kind" \
 	"   AND " SAME_OUTCOME ")" \
 	" OR (r.template_name IS NULL OR r.tenant_name IS NULL" \

@@ -9,7 +9,8 @@
  *
  * Where rows cannot be changed in place, because the access method is not heap
  * or the template has other columns by now, the table is made anew with that
- * day's rows from the source, and takes the old one's place.
+ * day's rows from the source, and takes the old one's place, with what people
+ * had put on that.
  */
 #include "postgres.h"
 
@@ -18,6 +19,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "portability/instr_time.h"
@@ -61,7 +63,8 @@ static bool fits_in_place(const Work *work);
 static void change(Work *work);
 static void rewrite(Work *work);
 static void swap(Work *work, const char *fresh);
-static void rename_indexes(const Work *work, const char *fresh);
+static void rename_ours(const Work *work, List *from, List *to);
+static List *our_names(const Work *work, const char *table);
 static char *what(const Work *work);
 static char *unit_of(const Work *work);
 
@@ -372,10 +375,14 @@ swap(Work *work, const char *fresh)
 	const WhSlice *table = work->table;
 	const char *schema = table->relation_schema;
 	char	   *aside = wh_bounded_name(psprintf("%s.old", table->relation_name));
+	List	   *ours = our_names(work, table->relation_name);
+	List	   *constraints;
 	WhKept	   *kept;
+	ListCell   *lc;
 
 	work->loaded->lock_ms = wh_lock_relation(work->relid, what(work));
 	kept = wh_kept(work->relid, work->tmpl->columns);
+	constraints = wh_kept_constraints(work->relid, work->tmpl->columns, ours);
 	wh_ddl(psprintf("ALTER TABLE %s RENAME TO %s",
 					quote_qualified_identifier(schema, table->relation_name),
 					quote_identifier(aside)));
@@ -385,40 +392,64 @@ swap(Work *work, const char *fresh)
 	(void) wh_unionview_tenant(work->tmpl, work->tenant);
 	wh_ddl(psprintf("DROP TABLE %s RESTRICT",
 					quote_qualified_identifier(schema, aside)));
-	rename_indexes(work, fresh);
-	wh_kept_restore(kept, get_relname_relid(table->relation_name,
-											get_namespace_oid(schema, false)));
+	rename_ours(work, our_names(work, fresh), ours);
+	wh_kept_restore(kept, wh_slice_relid(table));
+	foreach(lc, constraints)
+		wh_ddl((const char *) lfirst(lc));
 }
 
 /*
- * Give the indexes the names that the template gives them.
+ * Give indexes and the CHECK the names that go with the table's.
  */
 static void
-rename_indexes(const Work *work, const char *fresh)
+rename_ours(const Work *work, List *from, List *to)
 {
-	const WhTemplate *tmpl = work->tmpl;
-	const char *schema = work->table->relation_schema;
-	List	   *from = wh_gate_index_stmts(tmpl->indexes, tmpl->columns, schema, fresh);
-	List	   *to = wh_gate_index_stmts(tmpl->indexes, tmpl->columns, schema,
-										 work->table->relation_name);
-	char	   *range = wh_combine_range_index(fresh);
+	const WhSlice *table = work->table;
+	Oid			nspid = get_namespace_oid(table->relation_schema, false);
+	Oid			relid = wh_slice_relid(table);
 	ListCell   *lf;
 	ListCell   *lt;
 
-	if (OidIsValid(get_relname_relid(range, get_namespace_oid(schema, false))))
-		wh_ddl(psprintf("ALTER INDEX %s RENAME TO %s",
-						quote_qualified_identifier(schema, range),
-						quote_identifier(wh_combine_range_index(work->table->relation_name))));
 	forboth(lf, from, lt, to)
 	{
-		const char *old = ((const IndexStmt *) lfirst(lf))->idxname;
-		const char *new = ((const IndexStmt *) lfirst(lt))->idxname;
+		const char *old = (const char *) lfirst(lf);
+		const char *new = (const char *) lfirst(lt);
 
-		if (old != NULL && strcmp(old, new) != 0)
+		if (strcmp(old, new) == 0)
+			continue;
+		if (OidIsValid(get_relation_constraint_oid(relid, old, true)))
+			wh_ddl(psprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s",
+							quote_qualified_identifier(table->relation_schema,
+													   table->relation_name),
+							quote_identifier(old), quote_identifier(new)));
+		else if (OidIsValid(get_relname_relid(old, nspid)))
 			wh_ddl(psprintf("ALTER INDEX %s RENAME TO %s",
-							quote_qualified_identifier(schema, old),
+							quote_qualified_identifier(table->relation_schema, old),
 							quote_identifier(new)));
 	}
+}
+
+/*
+ * Name what a table of that name has from us, always in the same order: its
+ * CHECK, the index on its range and the template's.
+ */
+static List *
+our_names(const Work *work, const char *table)
+{
+	const WhTemplate *tmpl = work->tmpl;
+	List	   *names = list_make2(wh_combine_range_check(table),
+								   wh_combine_range_index(table));
+	ListCell   *lc;
+
+	foreach(lc, wh_gate_index_stmts(tmpl->indexes, tmpl->columns,
+									work->table->relation_schema, table))
+	{
+		const char *name = ((const IndexStmt *) lfirst(lc))->idxname;
+
+		names = lappend(names, pstrdup(name != NULL ? name : ""));
+	}
+
+	return names;
 }
 
 static char *

@@ -20,7 +20,6 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
-#include "fault.h"
 #include "notify.h"
 #include "run.h"
 #include "spi.h"
@@ -33,6 +32,7 @@
 	"(SELECT p.status <> 'loaded' FROM _wh.extract_runs AS p" \
 	" WHERE p.template_name = r.template_name AND p.tenant_name = r.tenant_name" \
 	" AND p.period_start = r.period_start AND p.run_id < r.run_id" \
+	" AND p.period_kind IS NOT DISTINCT FROM r.period_kind" \
 	" AND p.status IN ('loaded', 'failed', 'lost')" \
 	" AND (p.kind = 'rollup') = (r.kind = 'rollup')" \
 	" ORDER BY p.run_id DESC LIMIT 1)"
@@ -57,7 +57,7 @@ static char *service_instance(void);
 void
 wh_run_start(WhRun *run, const char *kind)
 {
-	WhArg		args[9];
+	WhArg		args[10];
 
 	run->started_at = GetCurrentTimestamp();
 
@@ -69,13 +69,14 @@ wh_run_start(WhRun *run, const char *kind)
 	args[5] = wh_timestamptz(run->started_at);
 	args[6] = wh_text(service_instance());
 	args[7] = wh_int4(MyProcPid);
-	args[8] = wh_int4(run->attempts + 1);
+	args[8] = wh_text(run->period ? wh_period_kind_name(run->period->kind) : NULL);
+	args[9] = wh_int4(run->attempts + 1);
 
 	run->run_id = wh_ledger("INSERT INTO _wh.extract_runs (kind, template_name,"
 							" tenant_name, table_name, period_start,"
 							" run_started_at, service_instance, backend_pid,"
-							" attempt)"
-							" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+							" period_kind, attempt)"
+							" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 							" RETURNING run_id",
 							args, lengthof(args));
 }
@@ -113,7 +114,7 @@ wh_run_finish(const WhRun *run)
 	args[n++] = loaded ? wh_float8(run->lock_ms) : wh_null(FLOAT8OID);
 	args[n++] = wh_text(run->method);
 	args[n++] = wh_text(error ? pstrdup(unpack_sql_state(error->sqlerrcode)) : NULL);
-	args[n++] = wh_text(error ? wh_error_category(error->sqlerrcode, run->remote_error) : NULL);
+	args[n++] = wh_text(error ? wh_error_category(error->sqlerrcode, run->fault) : NULL);
 	args[n++] = wh_text(error ? error->message : run->reason);
 	args[n++] = wh_text(error ? error->detail : NULL);
 	args[n++] = wh_text(error ? error->hint : NULL);
@@ -164,7 +165,7 @@ tell(const WhRun *run, bool mended)
 		wh_date_text(run->period->start) : NULL},
 		{"status",.value = run->status},
 		{"sqlstate",.value = error ? unpack_sql_state(error->sqlerrcode) : NULL},
-		{"category",.value = error ? wh_error_category(error->sqlerrcode, run->remote_error) : NULL},
+		{"category",.value = error ? wh_error_category(error->sqlerrcode, run->fault) : NULL},
 		{"message",.value = error ? error->message : NULL},
 		{"hint",.value = error ? error->hint : NULL},
 	{"changes",.list = run->drift}};
@@ -318,8 +319,9 @@ wh_run_reap(const WhRun *run)
 /*
  * Do one piece of work so that its failure stays its own; see run.h.
  *
- * A remote 57014 or 57P01 is the tenant's failure, a local one is the user
- * speaking: told apart by the mark that was set where the error was raised.
+ * A remote 57014 or 57P01 is the tenant's failure, or the archive's; a local
+ * one is the user speaking: told apart by the mark that was set where the error
+ * was raised.
  */
 void
 wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
@@ -359,8 +361,8 @@ wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
 	if (error == NULL)
 		return;
 
-	run->remote_error = wh_remote_failed();
-	if (!run->remote_error &&
+	run->fault = wh_fault();
+	if (run->fault == WH_FAULT_OURS &&
 		(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
 		 error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
 		ReThrowError(error);
@@ -369,8 +371,8 @@ wh_run_contained(WhRun *run, void (*work) (WhRun *run, void *arg), void *arg)
 	run->status = "failed";
 	run->postponed = wh_postponed();
 	run->may_pass = !run->postponed &&
-		wh_error_may_pass(error->sqlerrcode, run->remote_error);
-	run->server_failed = run->remote_error &&
+		wh_error_may_pass(error->sqlerrcode, run->fault == WH_FAULT_TENANT);
+	run->server_failed = run->fault == WH_FAULT_TENANT &&
 		wh_error_is_servers(error->sqlerrcode);
 }
 

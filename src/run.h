@@ -6,6 +6,7 @@
 #ifndef WH_RUN_H
 #define WH_RUN_H
 
+#include "fault.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "period.h"
@@ -54,7 +55,7 @@ typedef struct WhRun
 	TimestampTz as_of;			/* DT_NOBEGIN: unknown */
 	WhArchived	archived;		/* strings in "context" */
 	int64		replays;		/* the run whose extract was read; or 0 */
-	bool		remote_error;	/* the tenant's failure, not the user's word */
+	WhFault		fault;			/* whose failure, or the user's word */
 	bool		postponed;		/* refused for now; the error says why */
 	bool		may_pass;		/* worth another attempt in a while */
 	bool		server_failed;	/* the tenant's server as a whole */

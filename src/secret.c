@@ -1,12 +1,13 @@
 /*
  * secret.c
- *		_wh.sealed_secrets: one sealed password per tenant.
+ *		_wh.sealed_secrets: one sealed password per tenant, and the keys of the
+ *		archive.
  *
  * Nobody has a grant on the table: rows are read by a scan and written
  * through the ledger.  The rule kept here: a password is sealed together with
  * where it may be sent, so that a row moved to another tenant, or a tenant
- * moved to another host, opens nothing.  Clear text passes through;
- * endpoint.c is the only one to ask for it.
+ * moved to another host, opens nothing.  Clear text passes through; endpoint.c
+ * is the only one to ask for a tenant's, s3.c for the archive's.
  *
  * A bridge's password is where postgres_fdw needs it, in clear in the owner's
  * user mapping; it is read from there, so that both use the same.
@@ -26,6 +27,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "guc.h"
+#include "names.h"
 #include "row.h"
 #include "seal.h"
 #include "secret.h"
@@ -41,7 +44,9 @@ typedef struct Binding
 } Binding;
 
 static Binding binding_of(const WhTenant *tenant);
+static Binding archive_binding(void);
 static char *subject_of(const WhTenant *tenant);
+static void store(const char *subject, const Binding *binding, const char *secret);
 static Oid	secrets_relid(void);
 static WhSealed *find_sealed(const char *subject);
 static WhSealed *copy_sealed(HeapTuple tuple, TupleDesc desc);
@@ -57,19 +62,8 @@ void
 wh_secret_store(const WhTenant *tenant, const char *password)
 {
 	Binding		binding = binding_of(tenant);
-	WhSealed   *sealed = wh_seal(password, binding.fields, lengthof(binding.fields));
-	WhArg		args[4];
 
-	args[0] = wh_text(subject_of(tenant));
-	args[1] = wh_text(sealed->key_id);
-	args[2] = wh_bytea(sealed->nonce, WH_NONCE_BYTES);
-	args[3] = wh_bytea(sealed->bytes, sealed->len);
-	(void) wh_ledger("INSERT INTO _wh.sealed_secrets (subject, key_id, nonce, sealed)"
-					 " VALUES ($1, $2, $3, $4)"
-					 " ON CONFLICT (subject) DO UPDATE SET"
-					 " key_id = EXCLUDED.key_id, nonce = EXCLUDED.nonce,"
-					 " sealed = EXCLUDED.sealed, sealed_at = EXCLUDED.sealed_at",
-					 args, lengthof(args));
+	store(subject_of(tenant), &binding, password);
 }
 
 bool
@@ -142,6 +136,50 @@ wh_secret_key_id(const WhTenant *tenant)
 	return sealed != NULL ? sealed->key_id : NULL;
 }
 
+/*
+ * Seal the archive's keys; see secret.h.  The bucket's own names are bound, not
+ * the prefix: it moves nothing out of the bucket.
+ */
+void
+wh_archive_secret_store(const char *keys)
+{
+	Binding		binding = archive_binding();
+
+	store(WH_ARCHIVE_NAME, &binding, keys);
+}
+
+char *
+wh_archive_secret_open(void)
+{
+	Binding		binding = archive_binding();
+	WhSealed   *sealed = find_sealed(WH_ARCHIVE_NAME);
+	char	   *keys;
+
+	if (sealed == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the archive's bucket has no keys"),
+				 errhint("SELECT _wh.set_tenant_password('archive:s3', 'KEYID:SECRET');")));
+
+	keys = wh_unseal(sealed, binding.fields, lengthof(binding.fields));
+	if (keys == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the archive's bucket changed since its keys were sealed"),
+				 errdetail("They are bound to pg_warehouse.s3_endpoint, s3_bucket and s3_region."),
+				 errhint("SELECT _wh.set_tenant_password('archive:s3', 'KEYID:SECRET');")));
+
+	return keys;
+}
+
+char *
+wh_archive_secret_key_id(void)
+{
+	const WhSealed *sealed = find_sealed(WH_ARCHIVE_NAME);
+
+	return sealed != NULL ? sealed->key_id : NULL;
+}
+
 bool
 wh_secret_fits(const WhTenant *a, const WhTenant *b)
 {
@@ -170,10 +208,14 @@ wh_secrets_reseal(void)
 	foreach(lc, subjects)
 	{
 		const char *subject = (const char *) lfirst(lc);
-		WhTenant   *tenant = wh_tenant_by_key(subject + strlen(SUBJECT_PREFIX));
-		char	   *password = wh_secret_open(tenant);
+		bool		archive = strcmp(subject, WH_ARCHIVE_NAME) == 0;
+		WhTenant   *tenant = archive ? NULL : wh_tenant_by_key(subject + strlen(SUBJECT_PREFIX));
+		char	   *password = archive ? wh_archive_secret_open() : wh_secret_open(tenant);
 
-		wh_secret_store(tenant, password);
+		if (archive)
+			wh_archive_secret_store(password);
+		else
+			wh_secret_store(tenant, password);
 		wh_wipe_secret(password);
 	}
 	table_close(rel, NoLock);
@@ -196,10 +238,51 @@ binding_of(const WhTenant *tenant)
 	return binding;
 }
 
+static Binding
+archive_binding(void)
+{
+	Binding		binding = {{
+			WH_ARCHIVE_NAME,
+			wh_s3_endpoint,
+			wh_s3_bucket,
+			wh_s3_region,
+			"",
+			""
+	}};
+
+	if (wh_s3_endpoint[0] == '\0' || wh_s3_bucket[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the archive has no bucket"),
+				 errdetail("Its keys are bound to pg_warehouse.s3_endpoint, s3_bucket and s3_region."),
+				 errhint("As a superuser: ALTER SYSTEM SET pg_warehouse.s3_endpoint = 'https://...';"
+						 " ALTER SYSTEM SET pg_warehouse.s3_bucket = '...'; SELECT pg_reload_conf();")));
+
+	return binding;
+}
+
 static char *
 subject_of(const WhTenant *tenant)
 {
 	return psprintf(SUBJECT_PREFIX "%s", tenant->key);
+}
+
+static void
+store(const char *subject, const Binding *binding, const char *secret)
+{
+	WhSealed   *sealed = wh_seal(secret, binding->fields, lengthof(binding->fields));
+	WhArg		args[4];
+
+	args[0] = wh_text(subject);
+	args[1] = wh_text(sealed->key_id);
+	args[2] = wh_bytea(sealed->nonce, WH_NONCE_BYTES);
+	args[3] = wh_bytea(sealed->bytes, sealed->len);
+	(void) wh_ledger("INSERT INTO _wh.sealed_secrets (subject, key_id, nonce, sealed)"
+					 " VALUES ($1, $2, $3, $4)"
+					 " ON CONFLICT (subject) DO UPDATE SET"
+					 " key_id = EXCLUDED.key_id, nonce = EXCLUDED.nonce,"
+					 " sealed = EXCLUDED.sealed, sealed_at = EXCLUDED.sealed_at",
+					 args, lengthof(args));
 }
 
 static Oid

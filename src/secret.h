@@ -1,7 +1,7 @@
 /*
  * secret.h
- *		_wh.sealed_secrets: one sealed password per tenant.  No grants; read by
- *		catalog scan, never through SPI.
+ *		_wh.sealed_secrets: one sealed password per tenant, and the keys of the
+ *		archive.  No grants; read by catalog scan, never through SPI.
  */
 #ifndef WH_SECRET_H
 #define WH_SECRET_H
@@ -32,7 +32,17 @@ extern bool wh_secret_fits(const WhTenant *a, const WhTenant *b);
 extern char *wh_secret_key_id(const WhTenant *tenant);
 
 /*
- * Seal every password anew under the current key, all or none, and return how
+ * The same for the archive: access key and secret key of its bucket, as one
+ * text KEYID:SECRET.  They are bound to pg_warehouse.s3_endpoint, _bucket and
+ * _region; 55000 where these are not set.  wh_archive_secret_open() is for s3
+ * only.
+ */
+extern void wh_archive_secret_store(const char *keys);
+extern char *wh_archive_secret_open(void);
+extern char *wh_archive_secret_key_id(void);
+
+/*
+ * Seal every one of them anew under the current key, all or none, and return how
  * many.  Caller: owner.
  */
 extern int	wh_secrets_reseal(void);

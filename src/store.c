@@ -13,6 +13,7 @@
 #include "settings.h"
 #include "store.h"
 #include "storedir.h"
+#include "stores3.h"
 
 #define MAX_KEY_LENGTH 1000
 
@@ -21,7 +22,7 @@ static bool is_plain(unsigned char c);
 bool
 wh_store_configured(void)
 {
-	return wh_archive_directory != NULL && wh_archive_directory[0] != '\0';
+	return wh_archive_directory[0] != '\0' || wh_s3_bucket[0] != '\0';
 }
 
 /*
@@ -36,10 +37,13 @@ wh_store_open(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no archive"),
-				 errdetail("pg_warehouse.archive_directory is empty."),
+				 errdetail("pg_warehouse.archive_directory is empty, and so is pg_warehouse.s3_bucket."),
 				 errhint("ALTER SYSTEM SET pg_warehouse.archive_directory = '/path/outside/the/data/directory'; SELECT pg_reload_conf();")));
 
-	return wh_storedir_open(wh_archive_directory);
+	if (wh_archive_directory[0] != '\0')
+		return wh_storedir_open(wh_archive_directory);
+
+	return wh_stores3_open();
 }
 
 /*

@@ -156,7 +156,7 @@ commit(const WhTransactions *transactions, const WhRole *caller, const WhRun *ru
 
 /*
  * Tell the log that the unit begins.  Where the work is a transaction of its
- * own, views that a derived query reads are brought up to date in this one,
+ * own, views that a query reads here are brought up to date in this one,
  * whose commit lets their readers in again.
  */
 void
@@ -165,7 +165,7 @@ wh_unit_start(const WhUnit *unit, WhRun *run)
 	wh_unit_name(unit, run);
 	run->reason = wh_admission_refusal(unit);
 	wh_run_start(run, wh_unit_kind(unit));
-	if (run->reason == NULL && wh_template_is_local(unit->tmpl) &&
+	if (run->reason == NULL && unit->tmpl->depends_on != NIL &&
 		!unit->rollup && unit->begun)
 		show_inputs(run, unit);
 	if (run->reason == NULL)

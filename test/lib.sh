@@ -69,7 +69,7 @@ need_server_packages()
 {
 	need_packages "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" \
 		"postgresql-$PG_MAJOR-cron" libpq-dev libsodium-dev libc-ares-dev libzstd-dev zstd \
-		gcc libc6-dev make "$@"
+		libcurl4-openssl-dev gcc libc6-dev make "$@"
 }
 
 # Make the scratch folder, and see to its end.

@@ -161,10 +161,11 @@ run_tap()
 packages=(binutils perl libipc-run-perl openssl faketime)
 [ "$PG_MAJOR" -gt 15 ] || packages+=(pg-bsd-indent)
 
-# What people look at a warehouse with, for 150_monitoring; and geometry, for
-# 160_archive.
+# What people look at a warehouse with, for 150_monitoring; geometry, for
+# 160_archive; and an S3 server, for 161_s3.
 [ -z "${WH_LONG:-}" ] || packages+=(prometheus prometheus-postgres-exporter
-	prometheus-sql-exporter chromium "postgresql-$PG_MAJOR-postgis-3")
+	prometheus-sql-exporter chromium "postgresql-$PG_MAJOR-postgis-3"
+	python3-swift)
 need_server_packages "${packages[@]}"
 begin_scratch
 build

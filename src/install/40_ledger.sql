@@ -136,13 +136,15 @@ CREATE TABLE _wh.extract_runs (
     backend_pid integer,
     expect_within interval,
     expected_by timestamptz,
-    latest_timestamp timestamptz
+    latest_timestamp timestamptz,
+    period_kind text CHECK (period_kind IN ('day', 'month', 'year', 'whole'))
 );
 COMMENT ON TABLE _wh.extract_runs IS 'The log: one row per attempt at one piece of work, success and failure alike';
 COMMENT ON COLUMN _wh.extract_runs.csv_path IS 'Where the archive has the extract: in exports/ until it is loaded and moved, then in processed/';
 COMMENT ON COLUMN _wh.extract_runs.csv_bytes IS 'Size of that file, which is packed by zstd';
 COMMENT ON COLUMN _wh.extract_runs.csv_sha256 IS 'SHA-256 of that file, as sha256sum prints it';
 COMMENT ON COLUMN _wh.extract_runs.service_instance IS 'System identifier / host:port / pid of the backend that ran it; an outside service as it names itself';
+COMMENT ON COLUMN _wh.extract_runs.period_kind IS 'How long the period is that begins at period_start; a month and a year can begin on one day';
 COMMENT ON COLUMN _wh.extract_runs.expected_by IS 'An outside service''s sync is lost when it says nothing until then; NULL: a run of ours';
 COMMENT ON COLUMN _wh.extract_runs.latest_timestamp IS 'Up to where an outside service has read, as it says';
 CREATE INDEX extract_runs_unit_idx ON _wh.extract_runs (template_name, tenant_name, period_start, run_id);

@@ -22,7 +22,7 @@ SELECT t.template_name, i.input_name
 FROM _wh.mv_templates AS t
 CROSS JOIN LATERAL pg_catalog.jsonb_array_elements_text(
     t.options OPERATOR(pg_catalog.->) 'depends_on') AS i (input_name);
-COMMENT ON VIEW _wh.v_inputs IS 'What each derived template is made of: the templates that it depends on';
+COMMENT ON VIEW _wh.v_inputs IS 'What each derived or live template is made of: the templates that it depends on';
 
 -- Called for derived units only, which its cost says for the planner: it cannot
 -- know how few these are.
@@ -119,7 +119,8 @@ LEFT JOIN LATERAL (
 COMMENT ON VIEW _wh.v_table_freshness IS 'Per template and tenant: last load, lag and state (ok, late, failed, never)';
 
 -- Each arm finds a later success by an index: of a unit, which most failures
--- are of; of what has fewer names; and of an outside service or a bridge.
+-- are of; of what has fewer names; and of an outside service or a bridge.  A
+-- month's roll-up is mended by that of its year, too; not the other way.
 CREATE VIEW _wh.v_recent_failures AS
 SELECT r.run_id,
        r.table_name,
@@ -135,7 +136,8 @@ SELECT r.run_id,
        r.status,
        r.error_detail,
        r.error_hint,
-       r.kind
+       r.kind,
+       r.period_kind
 FROM (
     SELECT f.*
     FROM _wh.extract_runs AS f
@@ -148,6 +150,16 @@ FROM (
           AND later.period_start OPERATOR(pg_catalog.=) f.period_start
           AND later.run_id OPERATOR(pg_catalog.>) f.run_id
           AND (later.kind OPERATOR(pg_catalog.=) 'rollup') OPERATOR(pg_catalog.=) (f.kind OPERATOR(pg_catalog.=) 'rollup')
+          AND (f.kind OPERATOR(pg_catalog.<>) 'rollup' OR later.period_kind IS NOT DISTINCT FROM f.period_kind)
+          AND later.status OPERATOR(pg_catalog.=) 'loaded')
+      AND NOT EXISTS (
+        SELECT FROM _wh.extract_runs AS later
+        WHERE f.kind OPERATOR(pg_catalog.=) 'rollup' AND f.period_kind OPERATOR(pg_catalog.=) 'month'
+          AND later.template_name OPERATOR(pg_catalog.=) f.template_name
+          AND later.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
+          AND later.period_start OPERATOR(pg_catalog.=) pg_catalog.make_date(EXTRACT(year FROM f.period_start)::pg_catalog.int4, 1, 1)
+          AND later.run_id OPERATOR(pg_catalog.>) f.run_id
+          AND later.kind OPERATOR(pg_catalog.=) 'rollup' AND later.period_kind OPERATOR(pg_catalog.=) 'year'
           AND later.status OPERATOR(pg_catalog.=) 'loaded')
     UNION ALL
     SELECT f.*

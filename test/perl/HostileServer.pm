@@ -105,6 +105,35 @@ sub proxy
 	});
 }
 
+# Pass bytes of whatever protocol through $change, both ways: called with what
+# was read, whether the client said it, the number of the connection and a hash
+# of its own; returns what goes on, undef to cut the connection, and may sleep.
+sub relay
+{
+	my ($class, $server_port, $change) = @_;
+
+	return $class->_serve(sub {
+		my ($client, $number) = @_;
+		my $server = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $server_port)
+		  or die "could not connect to the server: $!";
+		my $select = IO::Select->new($client, $server);
+		my %state;
+
+		while (my @ready = $select->can_read)
+		{
+			foreach my $from (@ready)
+			{
+				my $bytes;
+
+				return unless sysread($from, $bytes, 65536);
+				$bytes = $change->($bytes, $from == $client, $number, \%state, $client);
+				return unless defined $bytes;
+				_send($from == $client ? $server : $client, $bytes) or return;
+			}
+		}
+	});
+}
+
 # Pass everything, and append to $file what each client cost: a line each time
 # that one speaks after its server did, which is a round trip.
 sub counting_proxy

@@ -28,6 +28,8 @@ logging_collector = on
 log_destination = 'stderr,csvlog,jsonlog'
 log_directory = 'log'
 password_encryption = 'scram-sha-256'
+pg_warehouse.s3_endpoint = 'http://127.0.0.1:1'
+pg_warehouse.s3_bucket = 'archive'
 });
 unlink $node->data_dir . '/pg_hba.conf';
 $node->append_conf('pg_hba.conf', qq{
@@ -95,6 +97,15 @@ succeeds('plain call', qq{SELECT _wh.set_tenant_password('plain', '$canary')}, $
 succeeds('COPY', copy_line("copied\t$canary"));
 succeeds('file', qq{SELECT _wh.set_tenant_password_from_file('filed', '$file')});
 
+# The keys of the archive's bucket go the same ways.
+append_to_file("$file.s3", "keyid:$canary\n");
+succeeds('plain call for the archive', qq{SELECT _wh.set_tenant_password('archive:s3', 'keyid:$canary')}, $unlogged);
+succeeds('file for the archive', qq{SELECT _wh.set_tenant_password_from_file('archive:s3', '$file.s3')});
+succeeds('COPY for the archive', copy_line("archive:s3\tkeyid:$canary"));
+succeeds('sealed anew', 'SELECT _wh.reseal()');
+is($node->safe_psql('postgres', q{SELECT subject, octet_length(sealed) FROM _wh.sealed_secrets WHERE subject = 'archive:s3'}),
+	'archive:s3|' . (length("keyid:$canary") + 16), 'the keys of the archive are sealed');
+
 # It is the right one, each time: the source lets us in.
 $node->safe_psql('postgres', q{
 SET ROLE whadmin;
@@ -123,7 +134,11 @@ fails('plain call, read only', qr/read-only transaction/,
 fails('INSERT', qr/cannot insert into tenant_password_entry/,
 	qq{INSERT INTO _wh.tenant_password_entry VALUES ('plain', '$canary')}, $unlogged);
 fails('COPY for no tenant', $unknown, copy_line("nobody\t$canary"));
-fails('COPY for the archive', qr/not built yet/, copy_line("archive:s3\t$canary"));
+fails('keys of the archive that are no pair', qr/must be a key id, a colon and a secret key/, copy_line("archive:s3\t$canary"));
+fails('keys of the archive, no pair, by the plain call', qr/must be a key id/,
+	qq{SELECT _wh.set_tenant_password('archive:s3', '$canary')}, $unlogged);
+fails('keys of the archive that cannot be tried', qr/could not connect to the archive's server/,
+	qq{SELECT _wh.rotate_password('archive:s3', 'keyid:$canary')}, $unlogged);
 fails('file for no tenant', $unknown,
 	qq{SELECT _wh.set_tenant_password_from_file('nobody', '$file')});
 append_to_file("$file.bad", "$canary\xff\n");
