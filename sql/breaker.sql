@@ -145,7 +145,9 @@ SET pg_warehouse.retry_time = '2s';
 SELECT max(run_id) AS since FROM _wh.extract_runs \gset
 SELECT count(_wh.add_template('fail_' || lower(state), format('SELECT fail(%L) AS id, {DAY_START} AS at', state), 'id bigint, at timestamptz', tenants => '{tenant_b}'))
 FROM unnest('{40001,40P01,53100,53200,55P03,22012,23505,25006,42501,42P01,57014}'::text[]) AS state;
+SELECT _wh.alter_template('foodlogstats', enabled => false);
 SELECT count(*) FROM _wh.wh_refresh(NULL, 'tenant_b', '2024-01-01', '2024-01-01', parallel => 4) WHERE template_name LIKE 'fail_%' AND status = 'failed';
+SELECT _wh.alter_template('foodlogstats', enabled => true);
 SELECT sqlstate, count(*) > 1 AS again, max(attempt) = count(*) AS counted FROM _wh.extract_runs
 WHERE run_id > :since AND template_name LIKE 'fail_%' GROUP BY 1 ORDER BY 1;
 SELECT count(*) FROM _wh.v_breakers;
