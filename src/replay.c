@@ -48,7 +48,6 @@ wh_replay(PG_FUNCTION_ARGS)
 						wh_period_day(upload->period_start) : wh_period_whole(), true);
 	unit->replays = upload->run_id;
 	unit->named = true;
-	unit->named = true;
 	unit->rules.accept_shrink = true;
 	(void) wh_publish(wh_run_units(list_make1(unit), &options, describe_run, &json));
 	wh_role_leave(&caller);
