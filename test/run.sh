@@ -119,7 +119,8 @@ run_isolation()
 		isolation_regression test/isolation "${tests[@]}"
 }
 
-# Two TAP files at a time, each with a folder and servers of its own.
+# Three TAP files at a time, each with a folder and servers of its own: they wait
+# more than they work.
 run_tap()
 {
 	local tests t log
@@ -130,7 +131,7 @@ run_tap()
 		PERL5LIB="$PGXS_DIR/src/test/perl:test/perl" \
 		PG_REGRESS="$PGXS_DIR/src/test/regress/pg_regress" \
 		PG_TEST_PORT_DIR="$SCRATCH/out/ports" PGPORT=65432 TAP="$SCRATCH/out/tap" \
-		xargs -P 2 -I{} sh -c '
+		xargs -P 3 -I{} sh -c '
 			export TESTDIR="$TAP/{}" TESTDATADIR="$TAP/{}/data" \
 				TESTLOGDIR="$TAP/{}/log"
 			mkdir -p "$TESTDIR"
