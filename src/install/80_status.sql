@@ -157,7 +157,7 @@ FROM (
         WHERE f.kind OPERATOR(pg_catalog.=) 'rollup' AND f.period_kind OPERATOR(pg_catalog.=) 'month'
           AND later.template_name OPERATOR(pg_catalog.=) f.template_name
           AND later.tenant_name OPERATOR(pg_catalog.=) f.tenant_name
-          AND later.period_start OPERATOR(pg_catalog.=) pg_catalog.make_date(EXTRACT(year FROM f.period_start)::pg_catalog.int4, 1, 1)
+          AND later.period_start OPERATOR(pg_catalog.=) pg_catalog.date_trunc('year', f.period_start::timestamp)::date
           AND later.run_id OPERATOR(pg_catalog.>) f.run_id
           AND later.kind OPERATOR(pg_catalog.=) 'rollup' AND later.period_kind OPERATOR(pg_catalog.=) 'year'
           AND later.status OPERATOR(pg_catalog.=) 'loaded')

@@ -178,7 +178,7 @@ for my $round (1 .. 2)
 	is(sql("SELECT has_table_privilege('wh_monitor', 'tenant_a.customers_live', 'SELECT')"), 't', 'grants stay');
 }
 ok($readers->pumpable, 'the readers are at it yet') or diag($wrong);
-$readers->signal('INT');
+$readers->signal('TERM');
 $readers->finish;
 unlike($wrong, qr/ERROR|aborted/, 'and have met no error');
 
